@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Gets everything a build needs: Debian packages (as root; otherwise prints the command) and the pinned PyTorch wheels,
+# checked by SHA-256 and unpacked, never imported, under .deps/python. Safe to run again; a second run does nothing.
+#   scripts/setup.sh [--cuda] [--quiet]     --cuda adds the NVIDIA libraries that PyTorch loads on a GPU
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pip clang-format ffmpeg
+  libcli11-dev libspdlog-dev nlohmann-json3-dev libsentencepiece-dev
+  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+  libgtest-dev libgmock-dev libbenchmark-dev)
+lists=(scripts/wheels.txt)
+quiet=0
+for argument in "$@"; do
+  case "$argument" in
+    --cuda) lists+=(scripts/wheels_cuda.txt) ;;
+    --quiet) quiet=1 ;;
+    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda and --quiet" >&2; exit 2 ;;
+  esac
+done
+say() { [ "$quiet" = 1 ] || echo "setup: $*"; }
+
+install_debian_packages() {
+  local missing=()
+  command -v dpkg-query >/dev/null || { say "no dpkg here: make sure you have ${packages[*]}"; return; }
+  local have
+  have=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null | awk '$1=="ii"{print $2}') || true
+  for package in "${packages[@]}"; do
+    grep -qx "$package" <<<"$have" || missing+=("$package")
+  done
+  # cmake, ninja and a clang-format that came another way serve as well.
+  local wanted=()
+  for package in "${missing[@]}"; do
+    case "$package" in
+      cmake|clang-format|ccache|ffmpeg) command -v "$package" >/dev/null && continue ;;
+      ninja-build) command -v ninja >/dev/null && continue ;;
+      python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
+    esac
+    wanted+=("$package")
+  done
+  [ ${#wanted[@]} = 0 ] && { say "Debian packages are there"; return; }
+  if [ "$(id -u)" != 0 ]; then
+    echo "setup.sh: missing packages; run this, then scripts/setup.sh again:" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${wanted[*]}" >&2
+    exit 1
+  fi
+  say "installing ${wanted[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
+}
+
+unpack_wheel() {  # requirement, platform tag, SHA-256
+  local stamp=".deps/stamps/$3"
+  [ -e "$stamp" ] && return
+  say "fetching $1"
+  local folder
+  folder=$(mktemp -d .deps/download.XXXXXX)
+  # Exact tags, so that any Python 3 fetches the same file.
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$folder" \
+    --platform "$2" --platform manylinux2014_x86_64 --implementation cp --python-version 3.11 --abi cp311 --abi none \
+    "$1"
+  local wheel
+  wheel=$(echo "$folder"/*.whl)
+  echo "$3  $wheel" | sha256sum --check --status || {
+    echo "setup.sh: $1: SHA-256 is $(sha256sum "$wheel" | cut -d' ' -f1), pinned is $3; not unpacked" >&2
+    rm -rf "$folder"
+    exit 1
+  }
+  python3 -m zipfile -e "$wheel" .deps/python
+  rm -rf "$folder"
+  touch "$stamp"
+}
+
+install_debian_packages
+mkdir -p .deps/stamps .deps/python
+rm -rf .deps/download.*
+while read -r requirement platform digest; do
+  unpack_wheel "$requirement" "$platform" "$digest"
+done < <(grep -hv '^#' "${lists[@]}")
+say "done"
