@@ -5,7 +5,8 @@
 
 namespace cogvx {
 
-// Every error says place, thing, found, wanted and cure in one line. `app` maps the type to an exit code.
+// Every error says place, thing, found, wanted and cure in one line. `app` maps the type to an exit
+// code.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -61,8 +61,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) void compress_sha_ni(State& state,
   for (int i = 0; i < 16; ++i) {
     __m128i& current = w[i % 4];
     if (i < 4) {
-      current = _mm_shuffle_epi8(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * i)), swap);
+      current =
+          _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * i)), swap);
     } else {
       const __m128i last = w[(i + 3) % 4];
       const __m128i middle = _mm_alignr_epi8(last, w[(i + 2) % 4], 4);

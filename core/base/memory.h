@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+namespace cogvx {
+
+// Highest resident size of this process so far, in bytes (VmHWM); 0 where the kernel does not tell.
+int64_t peak_resident_bytes();
+// Starts VmHWM anew, so that each stage has its own peak; returns false where the kernel forbids
+// it.
+bool reset_peak_resident();
+// Gives freed heap memory back to the system, so that a stage's peak does not carry over.
+void release_free_memory();
+
+}  // namespace cogvx

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "core/base/thread_pool.h"
+#include "core/ops/ops.h"
+
+namespace cogvx {
+
+// Ops on fp32 or bf16 CPU tensors, units spread over a thread pool that must outlive it.
+class CpuOps final : public Ops {
+ public:
+  explicit CpuOps(ThreadPool& pool) : pool_(pool) {}
+
+  LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override;
+  at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
+                    const LinearCall& call) override;
+  at::Tensor modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
+                            const RowVectors& shift, const RowVectors& scale,
+                            RowSplit split) override;
+  void gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
+                 RowSplit split) override;
+  void prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation, RowSplit split,
+                   at::Tensor& qkv_H3RE) override;
+  void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
+                 at::Tensor& out_HNE) override;
+  at::Tensor rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) override;
+  at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                              const at::Tensor& bias_HRR) override;
+  at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) override;
+  at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) override;
+  void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override;
+  at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override;
+
+ private:
+  ThreadPool& pool_;
+};
+
+}  // namespace cogvx

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/base/shapes.h"
+
+// The few operations the models are made of. Each is a loop over units whose shapes depend on the
+// tensors alone; who runs a unit (thread or rank) never changes its bytes. Shape letters: R rows of
+// this call, N all rows of the joint sequence, K in, D width, H heads of this call, E head dim; C
+// channels, T frames, Y rows and X columns of an image.
+namespace cogvx {
+
+// A linear layer packed at load for one Ops; only the Ops that packed it reads `packed`.
+struct LinearWeights {
+  int64_t in = 0;
+  int64_t out = 0;
+  at::ScalarType dtype = at::kFloat;
+  at::Tensor packed;
+  at::Tensor bias;  // fp32 [out]; undefined for none
+};
+
+enum class Activation { kNone, kSilu, kGeluTanh };
+
+struct LinearCall {
+  int64_t first_row =
+      0;  // global index of the first row: blocks of 64 are cut at its multiples of 64
+  Activation activation = Activation::kNone;
+};
+
+struct NormWeights {
+  at::Tensor weight;  // fp32
+  at::Tensor bias;    // fp32
+  double eps = 1e-5;
+};
+
+// Which rows of a call are text: global rows below text_rows are, the rest is video.
+struct RowSplit {
+  int64_t first_row = 0;
+  int64_t text_rows = 0;
+};
+
+// One vector for text rows and one for video rows, each [D] in the compute dtype.
+struct RowVectors {
+  at::Tensor text;
+  at::Tensor video;
+};
+
+// What q and k go through between projection and attention.
+struct QkPreparation {
+  NormWeights norm_q;
+  NormWeights norm_k;
+  at::Tensor cos;  // fp32 [video rows, E]; undefined: no rotary positions
+  at::Tensor sin;
+};
+
+// Query tiles [tile_begin, tile_end), 64 rows each, of one head of the call.
+struct AttentionRun {
+  int64_t head = 0;
+  int64_t tile_begin = 0;
+  int64_t tile_end = 0;
+  bool operator==(const AttentionRun&) const = default;
+};
+
+struct ConvWeights {
+  at::Tensor weight;  // [Cout, Cin, kt, ky, kx]; kt = 1 for a convolution of single frames
+  at::Tensor bias;    // [Cout]
+  int64_t stride = 1;
+};
+
+// The decoder's SpatialNorm gives scale and shift on the latent grid; both are enlarged to x by
+// nearest neighbour, the first frame apart from the rest when T is odd and above 1. Undefined:
+// plain GroupNorm.
+struct NormSiluCall {
+  const NormWeights& norm;
+  int64_t groups = 1;
+  at::Tensor scale_Ctyx;
+  at::Tensor shift_Ctyx;
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  virtual LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) = 0;
+  virtual at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
+                            const LinearCall& call = {}) = 0;
+
+  // LayerNorm with weight and bias, then * (1 + scale) + shift with the vectors of the row's kind;
+  // undefined vectors: none.
+  virtual at::Tensor modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
+                                    const RowVectors& shift, const RowVectors& scale,
+                                    RowSplit split) = 0;
+  // x_RD += gate * y_RD, in place.
+  virtual void gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
+                         RowSplit split) = 0;
+  // Projected q|k|v of own rows -> LayerNorm over E on q and k, rotary positions on video rows,
+  // written to qkv_H3RE (any strides, last dim contiguous).
+  virtual void prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation,
+                           RowSplit split, at::Tensor& qkv_H3RE) = 0;
+  // softmax(q k^T / sqrt(E)) v for the runs, all keys in one order; writes those rows of out_HNE
+  // (last dim contiguous).
+  virtual void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
+                         at::Tensor& out_HNE) = 0;
+
+  // T5: weight * x / rms(x) in fp32, rounded before the weight is applied.
+  virtual at::Tensor rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) = 0;
+  // T5: softmax(q k^T + bias) v per head, no scaling; [R, H*E] each, bias [H, R, R].
+  virtual at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                      const at::Tensor& bias_HRR) = 0;
+  // T5: gelu_new(gate) * up, op by op in the tensors' dtype.
+  virtual at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) = 0;
+
+  // x_CTYX (padded in time by the caller) -> [Cout, T-kt+1, Y', X'], zero padding (k-1)/2 in space.
+  // Units: (output frame, block of output channels).
+  virtual at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) = 0;
+  // y = silu(GroupNorm(x)), or silu(GroupNorm(x) * scale + shift). y may be a narrowed view whose
+  // frames are contiguous. Units: groups.
+  virtual void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call,
+                         at::Tensor& y_CTYX) = 0;
+  // Nearest neighbour, x2 in space and, when `in_time`, in time: an odd T above 1 keeps its first
+  // frame single, T = 1 stays.
+  virtual at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) = 0;
+};
+
+}  // namespace cogvx

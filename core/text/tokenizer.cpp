@@ -1,0 +1,127 @@
+#include "core/text/tokenizer.h"
+
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+
+#include "core/base/errors.h"
+
+namespace cogvx {
+namespace {
+
+constexpr int64_t kPad = 0;
+constexpr int64_t kEnd = 1;
+constexpr int64_t kExtraIds = 100;
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80       ? 1
+                          : lead >> 5 == 6  ? 2
+                          : lead >> 4 == 14 ? 3
+                          : lead >> 3 == 30 ? 4
+                                            : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    uint32_t code = length == 1 ? lead : lead & (0x7fU >> length);
+    for (size_t k = 1; k < length; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if (next >> 6 != 2) return false;
+      code = code << 6 | (next & 0x3fU);
+    }
+    constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kSmallest[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+      return false;
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct Tokenizer::Model {
+  sentencepiece::SentencePieceProcessor processor;
+  std::map<std::string, int64_t, std::less<>> special;  // literal -> id
+
+  void append_pieces(std::string_view text, std::vector<int64_t>& ids) const {
+    std::vector<int> pieces;
+    if (const auto status = processor.Encode(text, &pieces); !status.ok()) {
+      throw DataError("tokenizer: sentencepiece failed: " + status.ToString());
+    }
+    ids.insert(ids.end(), pieces.begin(), pieces.end());
+  }
+
+  // The special token that starts at text[at]; null for none.
+  const std::pair<const std::string, int64_t>* special_at(std::string_view text, size_t at) const {
+    if (text[at] != '<') return nullptr;
+    const size_t end = text.find('>', at);
+    if (end == std::string_view::npos) return nullptr;
+    const auto found = special.find(text.substr(at, end - at + 1));
+    return found == special.end() ? nullptr : &*found;
+  }
+};
+
+Tokenizer::Tokenizer(const std::filesystem::path& tokenizer_dir)
+    : model_(std::make_unique<Model>()) {
+  const std::filesystem::path path = tokenizer_dir / "spiece.model";
+  if (!std::filesystem::is_regular_file(path))
+    throw DataError(path.string() + ": no such file; is the download complete?");
+  sentencepiece::SetMinLogLevel(3);
+  if (const auto status = model_->processor.Load(path.string()); !status.ok()) {
+    throw DataError(path.string() + ": is not a sentencepiece model: " + status.ToString());
+  }
+  const auto& p = model_->processor;
+  if (p.eos_id() != kEnd || p.pad_id() != kPad) {
+    throw DataError(path.string() + ": has </s> = " + std::to_string(p.eos_id()) +
+                    " and <pad> = " + std::to_string(p.pad_id()) + ", a T5 vocabulary has 1 and 0");
+  }
+  model_->special = {{"</s>", kEnd}, {"<pad>", kPad}, {"<unk>", p.unk_id()}};
+  // <extra_id_k> lie above the vocabulary, counted downwards; the file holds none of them.
+  for (int64_t k = 0; k < kExtraIds; ++k) {
+    model_->special["<extra_id_" + std::to_string(k) + ">"] = p.GetPieceSize() + kExtraIds - 1 - k;
+  }
+}
+
+Tokenizer::~Tokenizer() = default;
+
+std::vector<int64_t> Tokenizer::encode(const std::string& text) const {
+  if (!is_utf8(text))
+    throw UsageError("the prompt is not UTF-8; convert it first, for example with iconv");
+  std::vector<int64_t> ids;
+  const std::string_view view = text;
+  size_t begin = 0;
+  for (size_t i = 0; i < view.size();) {
+    const auto* special = model_->special_at(view, i);
+    if (special == nullptr) {
+      ++i;
+      continue;
+    }
+    if (i > begin) model_->append_pieces(view.substr(begin, i - begin), ids);
+    ids.push_back(special->second);
+    begin = i = i + special->first.size();
+  }
+  if (begin < view.size()) model_->append_pieces(view.substr(begin), ids);
+  ids.push_back(kEnd);
+  return ids;
+}
+
+TokenizedPrompt Tokenizer::encode_padded(const std::string& text, int64_t max_length) const {
+  TokenizedPrompt prompt{.ids = encode(text), .cut_text = {}};
+  const auto limit = static_cast<size_t>(max_length);
+  if (prompt.ids.size() > limit) {
+    const std::vector<int> cut(prompt.ids.begin() + static_cast<int64_t>(limit) - 1,
+                               prompt.ids.end() - 1);
+    const int vocabulary = model_->processor.GetPieceSize();
+    if (std::all_of(cut.begin(), cut.end(), [&](int id) { return id < vocabulary; })) {
+      (void)model_->processor.Decode(cut, &prompt.cut_text);
+    }
+    if (prompt.cut_text.empty()) prompt.cut_text = "(special tokens)";
+    prompt.ids.resize(limit);
+    prompt.ids.back() = kEnd;
+  }
+  prompt.ids.resize(limit, kPad);
+  return prompt;
+}
+
+}  // namespace cogvx

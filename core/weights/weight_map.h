@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/weights/mapped_file.h"
+#include "core/weights/safetensors.h"
+
+namespace cogvx {
+
+// The tensors of one component of a checkpoint (transformer/, vae/, text_encoder/), mapped from one
+// file or from the shards that `<stem>.safetensors.index.json` names. Each tensor is taken exactly
+// once.
+class WeightMap {
+ public:
+  // Maps the files and checks every header and the index; reads no data. Throws DataError.
+  WeightMap(const std::filesystem::path& component_dir, const std::string& stem);
+
+  // The tensor as F32, F16 or BF16 was stored, converted to `dtype` in memory of its own; the
+  // file's pages are given back. Throws DataError when it is missing, taken already, of another
+  // shape or of an unsupported dtype.
+  at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  // A tensor that a checkpoint may hold but the model does not use.
+  void ignore(const std::string& name);
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
+
+  // The dtype most of the bytes are stored in: "F32", "F16" or "BF16".
+  std::string stored_dtype() const;
+  // To be called after the last take: throws DataError that names what is left over.
+  void finish() const;
+  // SHA-256 over names, dtypes, shapes and contents of all tensors taken, whatever the sharding.
+  std::string content_sha256() const;
+
+ private:
+  struct Place {
+    size_t file = 0;
+    StoredTensor stored;
+    bool taken = false;
+    std::string sha256;
+  };
+  void map_file(const std::string& file_name);
+  void map_shards(const std::filesystem::path& index_path);
+  std::string label(const Place& place) const;
+
+  std::filesystem::path dir_;
+  std::vector<MappedFile> files_;
+  std::map<std::string, Place> tensors_;
+};
+
+}  // namespace cogvx
