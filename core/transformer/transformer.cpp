@@ -1,0 +1,257 @@
+#include "core/transformer/transformer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/silu.h>
+
+#include "core/base/errors.h"
+
+namespace cogvx {
+namespace {
+
+constexpr double kQkNormEps = 1e-6;
+
+// Reads one transformer's tensors under the names diffusers gives them.
+class Loader {
+ public:
+  Loader(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
+      : c_(config), weights_(weights), dtype_(dtype), ops_(ops) {}
+
+  LinearWeights linear(const std::string& name, int64_t out, int64_t in) {
+    return ops_.pack_linear(take(name + ".weight", {out, in}), take(name + ".bias", {out}));
+  }
+  // A convolution of patches is a linear layer on the patch vector (C, py, px).
+  LinearWeights patch_projection(const std::string& name) {
+    const int64_t p = c_.patch_size;
+    return ops_.pack_linear(take(name + ".weight", {c_.width(), c_.in_channels, p, p}).flatten(1),
+                            take(name + ".bias", {c_.width()}));
+  }
+  NormWeights norm(const std::string& name, int64_t width, double eps) {
+    return {take(name + ".weight", {width}).to(at::kFloat),
+            take(name + ".bias", {width}).to(at::kFloat), eps};
+  }
+  AdaLayerNorm ada_norm(const std::string& name, int64_t vectors) {
+    return {linear(name + ".linear", vectors * c_.width(), c_.time_embed_dim),
+            norm(name + ".norm", c_.width(), c_.norm_eps)};
+  }
+  TransformerBlock block(int64_t index) {
+    const std::string name = "transformer_blocks." + std::to_string(index);
+    const int64_t width = c_.width();
+    TransformerBlock block;
+    block.norm1 = ada_norm(name + ".norm1", 6);
+    block.to_qkv = stacked_qkv(name + ".attn1");
+    block.norm_q = norm(name + ".attn1.norm_q", c_.attention_head_dim, kQkNormEps);
+    block.norm_k = norm(name + ".attn1.norm_k", c_.attention_head_dim, kQkNormEps);
+    block.to_out = linear(name + ".attn1.to_out.0", width, width);
+    block.norm2 = ada_norm(name + ".norm2", 6);
+    block.ff_in = linear(name + ".ff.net.0.proj", 4 * width, width);
+    block.ff_out = linear(name + ".ff.net.2", width, 4 * width);
+    return block;
+  }
+
+ private:
+  at::Tensor take(const std::string& name, at::IntArrayRef shape) {
+    return weights_.take(name, shape, dtype_);
+  }
+
+  LinearWeights stacked_qkv(const std::string& name) {
+    const int64_t width = c_.width();
+    std::vector<at::Tensor> weights, biases;
+    for (const char* part : {".to_q", ".to_k", ".to_v"}) {
+      weights.push_back(take(name + part + ".weight", {width, width}));
+      biases.push_back(take(name + part + ".bias", {width}));
+    }
+    return ops_.pack_linear(at::cat(weights), at::cat(biases));
+  }
+
+  const TransformerConfig& c_;
+  WeightMap& weights_;
+  at::ScalarType dtype_;
+  Ops& ops_;
+};
+
+// The six vectors of a block's AdaLN, in diffusers' order.
+struct Modulation {
+  RowVectors shift;
+  RowVectors scale;
+  RowVectors gate;
+};
+
+Modulation modulate(const AdaLayerNorm& norm, const at::Tensor& activated_time, Ops& ops) {
+  const at::Tensor m = ops.linear(activated_time.unsqueeze(0), norm.linear).squeeze(0);
+  const int64_t width = m.size(0) / 6;
+  const auto part = [&](int64_t i) { return m.narrow(0, i * width, width); };
+  return {.shift = {.text = part(3), .video = part(0)},
+          .scale = {.text = part(4), .video = part(1)},
+          .gate = {.text = part(5), .video = part(2)}};
+}
+
+// latents_LCYX, tokens [begin, end) -> patch vectors (C, py, px) of those tokens
+at::Tensor patch_vectors(const at::Tensor& latents_LCYX, int64_t patch, RowRange tokens) {
+  const int64_t frames = latents_LCYX.size(0);
+  const int64_t channels = latents_LCYX.size(1);
+  const int64_t rows = latents_LCYX.size(2) / patch;
+  const int64_t columns = latents_LCYX.size(3) / patch;
+  return latents_LCYX.reshape({frames, channels, rows, patch, columns, patch})
+      .permute({0, 2, 4, 1, 3, 5})
+      .reshape({frames * rows * columns, channels * patch * patch})
+      .narrow(0, tokens.begin, tokens.size());
+}
+
+// vectors_M(Cpp) -> LCYX
+at::Tensor unpatchify(const at::Tensor& vectors_MC, const PatchGrid& grid, int64_t channels,
+                      int64_t patch) {
+  return vectors_MC.view({grid.frames, grid.height, grid.width, channels, patch, patch})
+      .permute({0, 3, 1, 4, 2, 5})
+      .reshape({grid.frames, channels, grid.height * patch, grid.width * patch});
+}
+
+}  // namespace
+
+Transformer::Transformer(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype,
+                         Ops& ops)
+    : config_(config), dtype_(dtype), ops_(ops) {
+  if (config.patch_size_t != 0 || config.use_learned_positional_embeddings) {
+    throw DataError(
+        "transformer/config.json: this is a CogVideoX 1.5 or image-to-video checkpoint; this "
+        "version runs the "
+        "text-to-video checkpoints of CogVideoX 1.0 only");
+  }
+  Loader load(config_, weights, dtype, ops);
+  const int64_t width = config_.width();
+  patch_proj_ = load.patch_projection("patch_embed.proj");
+  text_proj_ = load.linear("patch_embed.text_proj", width, config_.text_embed_dim);
+  time_linear_1_ = load.linear("time_embedding.linear_1", config_.time_embed_dim, width);
+  time_linear_2_ =
+      load.linear("time_embedding.linear_2", config_.time_embed_dim, config_.time_embed_dim);
+  for (int64_t i = 0; i < config_.num_layers; ++i) blocks_.push_back(load.block(i));
+  norm_final_ = load.norm("norm_final", width, config_.norm_eps);
+  norm_out_ = load.ada_norm("norm_out", 2);
+  proj_out_ = load.linear("proj_out",
+                          config_.patch_size * config_.patch_size * config_.out_channels, width);
+  weights.finish();
+}
+
+at::Tensor Transformer::embed_timestep(int64_t timestep) const {
+  const at::Tensor sinusoid =
+      timestep_sinusoid(static_cast<double>(timestep), config_.width()).to(dtype_);
+  const at::Tensor hidden =
+      ops_.linear(sinusoid.unsqueeze(0), time_linear_1_, {.activation = Activation::kSilu});
+  return ops_.linear(hidden, time_linear_2_).squeeze(0);
+}
+
+void Transformer::prepare_positions(const PatchGrid& grid) {
+  if (grid == grid_) return;
+  grid_ = grid;
+  if (config_.use_rotary_positional_embeddings) {
+    rotary_ = rotary_positions(config_, grid);
+  } else {
+    sincos_MD_ = sincos_positions(config_, grid, dtype_);
+  }
+}
+
+// Text rows and video rows of a block go through different layers, so the unit is the part of a
+// block of either kind.
+at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
+                                      RowRange rows) {
+  const int64_t patch = config_.patch_size;
+  const PatchGrid grid{latents_LCYX.size(0), latents_LCYX.size(2) / patch,
+                       latents_LCYX.size(3) / patch};
+  prepare_positions(grid);
+  const int64_t text_rows = text_TE.size(0);
+  std::vector<at::Tensor> parts;
+  if (const RowRange own = intersect(rows, {0, text_rows}); own.size() > 0) {
+    parts.push_back(ops_.linear(text_TE.narrow(0, own.begin, own.size()), text_proj_,
+                                {.first_row = own.begin}));
+  }
+  if (const RowRange own = intersect(rows, {text_rows, text_rows + grid.tokens()});
+      own.size() > 0) {
+    const RowRange tokens{own.begin - text_rows, own.end - text_rows};
+    at::Tensor video = ops_.linear(patch_vectors(latents_LCYX, patch, tokens), patch_proj_,
+                                   {.first_row = own.begin});
+    if (sincos_MD_.defined()) video += sincos_MD_.narrow(0, tokens.begin, tokens.size());
+    parts.push_back(video);
+  }
+  return parts.empty() ? at::empty({0, config_.width()}, text_TE.options()) : at::cat(parts);
+}
+
+void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
+                            const at::Tensor& time_embedding, int64_t text_rows,
+                            SequenceExchange& exchange) {
+  const RowSplit split{.first_row = exchange.rows().begin, .text_rows = text_rows};
+  const at::Tensor activated_time = at::silu(time_embedding);
+  const QkPreparation preparation{block.norm_q, block.norm_k, rotary_.cos, rotary_.sin};
+
+  const Modulation m1 = modulate(block.norm1, activated_time, ops_);
+  at::Tensor a_nD = ops_.modulated_norm(x_nD, block.norm1.norm, m1.shift, m1.scale, split);
+  const at::Tensor qkv_n3D = ops_.linear(a_nD, block.to_qkv, {.first_row = split.first_row});
+  const auto groups = exchange.head_groups();
+  const int64_t width = config_.attention_head_dim;
+  for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
+    at::Tensor send = exchange.send_buffer(g);
+    const at::Tensor group_qkv = qkv_n3D.view({-1, 3, config_.num_attention_heads, width})
+                                     .narrow(2, groups[g].begin, groups[g].size())
+                                     .reshape({-1, 3 * groups[g].size() * width});
+    ops_.prepare_qkv(group_qkv, preparation, split, send);
+    exchange.begin_to_heads(g);
+  }
+  for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
+    const at::Tensor qkv_h3NE = exchange.finish_to_heads(g);
+    at::Tensor out_hNE = exchange.attention_output(g);
+    ops_.attention(qkv_h3NE, exchange.runs(g), out_hNE);
+    exchange.begin_to_rows(g);
+  }
+  std::vector<at::Tensor> attended;
+  for (int g = 0; g < static_cast<int>(groups.size()); ++g)
+    attended.push_back(exchange.finish_to_rows(g));
+  const at::Tensor o_nD = attended.size() == 1 ? attended[0] : at::cat(attended, /*dim=*/1);
+  ops_.gated_add(x_nD, ops_.linear(o_nD, block.to_out, {.first_row = split.first_row}), m1.gate,
+                 split);
+
+  const Modulation m2 = modulate(block.norm2, activated_time, ops_);
+  a_nD = ops_.modulated_norm(x_nD, block.norm2.norm, m2.shift, m2.scale, split);
+  const at::Tensor hidden = ops_.linear(
+      a_nD, block.ff_in, {.first_row = split.first_row, .activation = Activation::kGeluTanh});
+  ops_.gated_add(x_nD, ops_.linear(hidden, block.ff_out, {.first_row = split.first_row}), m2.gate,
+                 split);
+}
+
+// Own video rows only: text rows have no output.
+at::Tensor Transformer::project_output(const at::Tensor& x_nD, const at::Tensor& time_embedding,
+                                       RowRange rows, int64_t text_rows) {
+  const RowRange video = intersect(rows, {text_rows, rows.end});
+  const RowSplit split{.first_row = video.begin, .text_rows = 0};
+  const at::Tensor x = x_nD.narrow(0, x_nD.size(0) - video.size(), video.size());
+  const at::Tensor m =
+      ops_.linear(at::silu(time_embedding).unsqueeze(0), norm_out_.linear).squeeze(0);
+  const int64_t width = config_.width();
+  const RowVectors shift{.text = {}, .video = m.narrow(0, 0, width)};
+  const RowVectors scale{.text = {}, .video = m.narrow(0, width, width)};
+  const at::Tensor normed = ops_.modulated_norm(x, norm_final_, {}, {}, split);
+  const at::Tensor modulated = ops_.modulated_norm(normed, norm_out_.norm, shift, scale, split);
+  return ops_.linear(modulated, proj_out_, {.first_row = video.begin});
+}
+
+at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
+                                int64_t timestep, SequenceExchange& exchange,
+                                const BlockCallback& after_block) {
+  const int64_t patch = config_.patch_size;
+  const PatchGrid grid{latents_LCYX.size(0), latents_LCYX.size(2) / patch,
+                       latents_LCYX.size(3) / patch};
+  const int64_t text_rows = text_TE.size(0);
+  const int64_t rows = text_rows + grid.tokens();
+  exchange.begin_sequence({rows, config_.num_attention_heads, config_.attention_head_dim, dtype_});
+
+  const at::Tensor time_embedding = embed_timestep(timestep);
+  at::Tensor x_nD = embed_patches(latents_LCYX, text_TE, exchange.rows());
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    run_block(blocks_[i], x_nD, time_embedding, text_rows, exchange);
+    if (after_block) after_block(static_cast<int64_t>(i) + 1, config_.num_layers);
+  }
+  const at::Tensor own = project_output(x_nD, time_embedding, exchange.rows(), text_rows);
+  const at::Tensor vectors_MC = exchange.gather_rows(own, {text_rows, rows});
+  return unpatchify(vectors_MC, grid, config_.out_channels, patch);
+}
+
+}  // namespace cogvx

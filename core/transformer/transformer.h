@@ -1,0 +1,84 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "core/ops/ops.h"
+#include "core/transformer/positions.h"
+#include "core/transformer/sequence_exchange.h"
+#include "core/weights/config.h"
+#include "core/weights/weight_map.h"
+
+namespace cogvx {
+
+// Shape letters: N joint rows [text | video], n own rows, D width, E head dim, T text rows, L
+// latent frames, C channels, Y and X latent height and width.
+
+struct AdaLayerNorm {
+  LinearWeights linear;  // time embedding -> shifts, scales, gates
+  NormWeights norm;
+};
+
+struct TransformerBlock {
+  AdaLayerNorm norm1;
+  LinearWeights to_qkv;  // q, k, v stacked
+  NormWeights norm_q;
+  NormWeights norm_k;
+  LinearWeights to_out;
+  AdaLayerNorm norm2;
+  LinearWeights ff_in;
+  LinearWeights ff_out;
+};
+
+// Called after each block with blocks done and blocks in all; may throw to stop.
+using BlockCallback = std::function<void(int64_t done, int64_t total)>;
+
+// diffusers: CogVideoXTransformer3DModel, 1.0 architecture. One forward pass is one guidance
+// branch, batch 1.
+class Transformer {
+ public:
+  // Takes every tensor of the component once. Throws DataError.
+  Transformer(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops);
+
+  const TransformerConfig& config() const { return config_; }
+  at::ScalarType dtype() const { return dtype_; }
+
+  // latents_LCYX + text_TE' + timestep -> prediction_LCYX, in the compute dtype; the same on every
+  // owner of the exchange.
+  at::Tensor forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE, int64_t timestep,
+                     SequenceExchange& exchange, const BlockCallback& after_block = {});
+
+  // The steps of forward, for tests against diffusers.
+  at::Tensor embed_timestep(int64_t timestep) const;  // [time_embed_dim]
+  at::Tensor embed_patches(const at::Tensor& latents_LCYX,
+                           const at::Tensor& text_TE,  // own rows x_nD
+                           RowRange rows);
+  void run_block(const TransformerBlock& block, at::Tensor& x_nD, const at::Tensor& time_embedding,
+                 int64_t text_rows, SequenceExchange& exchange);
+  const std::vector<TransformerBlock>& blocks() const { return blocks_; }
+
+ private:
+  void prepare_positions(const PatchGrid& grid);
+  at::Tensor project_output(const at::Tensor& x_nD, const at::Tensor& time_embedding, RowRange rows,
+                            int64_t text_rows);
+
+  TransformerConfig config_;
+  at::ScalarType dtype_;
+  Ops& ops_;
+  LinearWeights patch_proj_;
+  LinearWeights text_proj_;
+  LinearWeights time_linear_1_;
+  LinearWeights time_linear_2_;
+  std::vector<TransformerBlock> blocks_;
+  NormWeights norm_final_;
+  AdaLayerNorm norm_out_;
+  LinearWeights proj_out_;
+
+  PatchGrid grid_;  // the grid the tables below were made for
+  at::Tensor sincos_MD_;
+  RotaryTables rotary_;
+};
+
+}  // namespace cogvx
