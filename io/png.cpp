@@ -137,8 +137,6 @@ Image read_png(const fs::path& path) {
   libav::check_input(avcodec_send_packet(codec.get(), nullptr), path, "cannot decode the PNG");
   libav::check_input(avcodec_receive_frame(codec.get(), frame.get()), path,
                      "cannot decode the PNG");
-  // Grey in a PNG runs from 0 to 255; without the tag swscale reads it as video grey, 16 to 235.
-  frame->color_range = AVCOL_RANGE_JPEG;
 
   Image image;
   image.size = {.width = frame->width, .height = frame->height};

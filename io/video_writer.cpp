@@ -197,7 +197,7 @@ void Encoding::drain() {
     const int received = avcodec_receive_packet(codec_.get(), packet_.get());
     if (received == AVERROR(EAGAIN) || received == AVERROR_EOF) return;
     check(received, "cannot encode a frame");
-    // Without it the last frame has no length, and one frame alone no frame rate.
+    // The encoder leaves it out; how long the last frame lasts would be the muxer's guess.
     packet_->duration = 1;
     packet_->stream_index = stream_->index;
     av_packet_rescale_ts(packet_.get(), codec_->time_base, stream_->time_base);
