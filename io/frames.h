@@ -61,7 +61,7 @@ struct Frames {
   FramesView view() const { return {.pixels = pixels.data(), .count = count, .size = size}; }
 };
 
-// Called after each frame; what it throws ends the work and leaves no file behind.
+// Called after each frame; what it throws ends the work and leaves no half-written file behind.
 using FrameProgress = std::function<void(int done, int total)>;
 
 }  // namespace cogvx::io

@@ -16,7 +16,7 @@ enum class VideoCodec {
 struct VideoSettings {
   VideoCodec codec = VideoCodec::kH264;
   FrameRate frame_rate{.numerator = 8, .denominator = 1};
-  // Constant quality, 0 (no loss) to 51 (worst).
+  // Constant quality, 0 (no loss beyond 4:2:0) to 51 (worst).
   int crf = 17;
   // x264's bytes depend on this number, so it never follows the machine. 1 to 128.
   int encoder_threads = 4;
