@@ -1,0 +1,15 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace cogvx::io {
+
+// The path in single quotes.
+std::string quoted(const std::filesystem::path& path);
+
+// `'<path>': <problem>: <strerror>; <cure>`.
+std::string output_error_text(const std::filesystem::path& path, const std::string& problem,
+                              int error_number);
+
+}  // namespace cogvx::io

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+
+#include "io/frames.h"
+
+namespace cogvx::io {
+
+// 8-bit RGB, any size; the same pixels give the same bytes. Replaces `path` in one step.
+// OutputError.
+void write_png(const std::filesystem::path& path, ImageView image);
+
+// `folder`/000000.png, 000001.png, ...; makes the folder, replaces files of those names, touches no
+// others. OutputError.
+void write_png_frames(const std::filesystem::path& folder, const FramesView& frames,
+                      const FrameProgress& progress = {});
+
+// Any PNG as RGB24: palettes and grey are spread out, alpha is dropped. DataError.
+Image read_png(const std::filesystem::path& path);
+
+}  // namespace cogvx::io

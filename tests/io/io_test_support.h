@@ -1,0 +1,60 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "io/frames.h"
+
+namespace cogvx::io::test {
+
+using Color = std::array<uint8_t, 3>;
+
+Frames flat_frames(int count, FrameSize size, Color color);
+// Every frame differs from the one before, and every pixel from its neighbours.
+Frames moving_frames(int count, FrameSize size);
+
+std::string read_bytes(const std::filesystem::path& path);
+void write_bytes(const std::filesystem::path& path, const std::string& bytes);
+// Sorted, hidden ones too.
+std::vector<std::string> file_names(const std::filesystem::path& folder);
+
+// The message of the error of this type that `action` throws; empty when it throws none.
+template <typename ErrorType, typename Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const ErrorType& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// While it lives, a file that grows beyond `bytes` cannot be written, as on a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(uint64_t bytes);
+  ~FileSizeLimit();
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  uint64_t former_limit_;
+  void (*former_handler_)(int);
+};
+
+// While it lives, root has the rights of nobody: root may write everywhere.
+class WithoutRootRights {
+ public:
+  WithoutRootRights();
+  ~WithoutRootRights();
+  WithoutRootRights(const WithoutRootRights&) = delete;
+  WithoutRootRights& operator=(const WithoutRootRights&) = delete;
+
+ private:
+  bool was_root_;
+};
+
+}  // namespace cogvx::io::test
