@@ -121,6 +121,8 @@ class Ops {
   // frames are contiguous. Units: groups.
   virtual void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call,
                          at::Tensor& y_CTYX) = 0;
+  // x += y, in place. Units: channels.
+  virtual void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) = 0;
   // Nearest neighbour, x2 in space and, when `in_time`, in time: an odd T above 1 keeps its first
   // frame single, T = 1 stays.
   virtual at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) = 0;

@@ -121,6 +121,12 @@ void WeightMap::ignore(const std::string& name) {
   if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.taken = true;
 }
 
+void WeightMap::ignore_prefix(const std::string& prefix) {
+  for (auto& [name, place] : tensors_) {
+    if (name.starts_with(prefix)) place.taken = true;
+  }
+}
+
 std::string WeightMap::stored_dtype() const {
   std::map<std::string, size_t> bytes;
   for (const auto& [name, place] : tensors_)

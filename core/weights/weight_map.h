@@ -26,6 +26,8 @@ class WeightMap {
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
   // A tensor that a checkpoint may hold but the model does not use.
   void ignore(const std::string& name);
+  // The same for every tensor whose name starts so: a part of the component this run does not need.
+  void ignore_prefix(const std::string& prefix);
   bool contains(const std::string& name) const { return tensors_.contains(name); }
 
   // The dtype most of the bytes are stored in: "F32", "F16" or "BF16".

@@ -28,6 +28,7 @@ class CpuOps final : public Ops {
   at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) override;
   at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) override;
   void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override;
+  void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override;
   at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override;
 
  private:

@@ -184,6 +184,11 @@ void CpuOps::norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::T
   }
 }
 
+void CpuOps::add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) {
+  pool_.run(x_CTYX.size(0),
+            [&](int64_t channel) { x_CTYX.select(0, channel).add_(y_CTYX.select(0, channel)); });
+}
+
 at::Tensor CpuOps::upsample(const at::Tensor& x_CTYX, bool in_time) {
   const int64_t frames = x_CTYX.size(1);
   const int64_t height = x_CTYX.size(2);

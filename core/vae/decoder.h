@@ -1,0 +1,73 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <vector>
+
+#include "core/ops/ops.h"
+#include "core/weights/config.h"
+#include "core/weights/weight_map.h"
+
+namespace cogvx {
+
+// Shape letters: C channels, t latent frames, T frames, Y X pixels of the layer at hand.
+
+// GroupNorm whose scale and shift come from the latents through two 1x1 convolutions (diffusers:
+// CogVideoXSpatialNorm3D).
+struct SpatialNorm {
+  NormWeights norm;
+  ConvWeights conv_y;
+  ConvWeights conv_b;
+};
+
+struct DecoderResnet {
+  SpatialNorm norm1;
+  ConvWeights conv1;
+  SpatialNorm norm2;
+  ConvWeights conv2;
+  ConvWeights shortcut;  // weight undefined: channels stay
+};
+
+struct DecoderUpBlock {
+  std::vector<DecoderResnet> resnets;
+  ConvWeights upsampler;  // weight undefined: none
+  bool in_time = false;
+};
+
+// The two last input frames of every causal convolution, carried from one temporal chunk to the
+// next.
+using CausalCache = std::map<const ConvWeights*, at::Tensor>;
+
+// diffusers: CogVideoXDecoder3D.
+class VaeDecoder {
+ public:
+  // Takes the decoder's tensors and sets the encoder's aside. Throws DataError.
+  VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops);
+
+  at::ScalarType dtype() const { return dtype_; }
+
+  // One temporal chunk of one tile: latents_CtYX -> frames [3, T, 8Y, 8X]; `cache` starts empty for
+  // each tile.
+  at::Tensor decode_chunk(const at::Tensor& latents_CtYX, CausalCache& cache) const;
+
+ private:
+  at::Tensor norm_and_convolve(const at::Tensor& x_CTYX, const SpatialNorm& norm,
+                               const ConvWeights& conv, const at::Tensor& latents_CtYX,
+                               CausalCache& cache) const;
+  at::Tensor run_resnet(const DecoderResnet& resnet, const at::Tensor& x_CTYX,
+                        const at::Tensor& latents_CtYX, CausalCache& cache) const;
+  at::Tensor causal_convolution(const at::Tensor& padded_CTYX, const ConvWeights& conv,
+                                CausalCache& cache) const;
+
+  VaeConfig config_;
+  at::ScalarType dtype_;
+  Ops& ops_;
+  ConvWeights conv_in_;
+  std::vector<DecoderResnet> mid_resnets_;
+  std::vector<DecoderUpBlock> up_blocks_;
+  SpatialNorm norm_out_;
+  ConvWeights conv_out_;
+};
+
+}  // namespace cogvx
