@@ -38,7 +38,7 @@ SPECS = {
         vae=dict(block_out_channels=[8, 16, 16, 24], norm_num_groups=4, layers_per_block=3, sample_height=192,
                  sample_width=160, scaling_factor=1.15258426),
         scheduler=dict(_class_name="CogVideoXDDIMScheduler", snr_shift_scale=3.0),
-        hidden_scale=0.1,
+        hidden_scale=0.2,
         video_scale=0.4,
     ),
     "tiny-5b": Spec(
@@ -48,15 +48,15 @@ SPECS = {
         vae=dict(block_out_channels=[6, 12, 12, 18], norm_num_groups=3, layers_per_block=1, sample_height=96,
                  sample_width=160, scaling_factor=0.7),
         scheduler=dict(_class_name="CogVideoXDPMScheduler", snr_shift_scale=1.0),
-        hidden_scale=0.03,
-        video_scale=0.03,
+        hidden_scale=0.015,
+        video_scale=0.015,
         final_norm_mean=0.02,
     ),
     "tiny-30x16": Spec(
         name="tiny-30x16",
         transformer=dict(num_attention_heads=30, attention_head_dim=16, num_layers=1, sample_height=10, sample_width=14,
                          max_text_seq_length=24),
-        vae=dict(block_out_channels=[4, 8, 8, 12], norm_num_groups=4, layers_per_block=1, sample_height=96,
+        vae=dict(block_out_channels=[4, 8, 8, 12], norm_num_groups=2, layers_per_block=1, sample_height=96,
                  sample_width=80, scaling_factor=1.15258426),
         scheduler=dict(_class_name="CogVideoXDDIMScheduler", snr_shift_scale=3.0),
         hidden_scale=0.3,
@@ -139,7 +139,7 @@ def _transformer_gain(name: str, spec: Spec) -> float:
     """Output size of a linear layer whose input has size one."""
     scale = spec.hidden_scale
     small = {"patch_embed.proj": spec.video_scale, "patch_embed.text_proj": scale, "to_q": 0.012, "to_k": 0.012,
-             "to_out.0": 2.0 * scale, "ff.net.2": 3.0 * scale}
+             "to_out.0": 4.0 * scale, "ff.net.0.proj": 1.6, "ff.net.2": 2.5 * scale}
     for ending, gain in small.items():
         if name.endswith(ending):
             return gain
