@@ -133,13 +133,16 @@ def block_case(checkpoint: Checkpoint, layer: int) -> Case:
     video_out, text_out = block(hidden, text, emb, rotary_tables(checkpoint, size))
     for hook in hooks:
         hook.remove()
-    row_step = [1, 31, 1]
+
+    def store(name, value, rows):
+        case.output(name, value, [1, max(1, value.shape[1] // rows), 1])
+
     for part in ("norm1", "attn1", "norm2"):
-        case.output(f"{part}.hidden_states", seen[part][0], row_step)
-        case.output(f"{part}.encoder_hidden_states", seen[part][1], row_step)
-    case.output("ff", seen["ff"], row_step)
-    case.output("hidden_states", video_out, [1, 13, 1])
-    case.output("encoder_hidden_states", text_out, [1, 19, 1])
+        store(f"{part}.hidden_states", seen[part][0], rows=5)
+        store(f"{part}.encoder_hidden_states", seen[part][1], rows=5)
+    store("ff", seen["ff"], rows=9)
+    store("hidden_states", video_out, rows=10)
+    store("encoder_hidden_states", text_out, rows=10)
     return case
 
 
