@@ -161,9 +161,9 @@ testing::AssertionResult same_bytes(const at::Tensor& found, const at::Tensor& w
     if (first < 0) first = i;
   }
   if (differing == 0) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << differing << " of " << a.numel()
-                                     << " elements differ, the first is element " << first << " of "
-                                     << shape_text(a.sizes());
+  return testing::AssertionFailure()
+         << differing << " of " << a.numel() << " elements differ, the first is element " << first
+         << " of " << shape_text(a.sizes());
 }
 
 }  // namespace cogvx::test

@@ -18,9 +18,9 @@ class PipelineGolden : public testing::TestWithParam<const char*> {
   PipelineGolden() : checkpoint_(GetParam()), pool_(2), ops_(pool_) {}
 
   TextStates texts(const GoldenCase& golden) {
-    TextStates states{.prompt = encode_ids(*checkpoint_, golden.output("prompt_ids"), at::kFloat,
-                                           ops_),
-                      .negative = {}};
+    TextStates states{
+        .prompt = encode_ids(*checkpoint_, golden.output("prompt_ids"), at::kFloat, ops_),
+        .negative = {}};
     if (golden.has_output("negative_prompt_ids")) {
       states.negative =
           encode_ids(*checkpoint_, golden.output("negative_prompt_ids"), at::kFloat, ops_);
@@ -41,16 +41,14 @@ TEST_P(PipelineGolden, LatentsAndFramesAgreeWithDiffusers) {
                                            golden.params().at("seed").get<uint64_t>(), at::kFloat);
     ASSERT_EQ(golden.params().at("scheduler") == "CogVideoXDPMScheduler",
               request.scheduler.kind == SchedulerKind::kDpm);
-    const DenoisedLatents latents =
-        run_denoise(request, *checkpoint_, transformer, texts(golden));
+    const DenoisedLatents latents = run_denoise(request, *checkpoint_, transformer, texts(golden));
     EXPECT_TRUE(agrees(golden, "latents.initial", latents.initial, {0, 0}));
     EXPECT_TRUE(agrees(golden, "latents.1", latents.first));
     EXPECT_TRUE(agrees(golden, "latents.final", latents.final, kFinalLimits));
     if (!golden.has_output("frames")) continue;
-    const at::Tensor frames = decode_latents(
-        request, decoder, checkpoint_->vae.scaling_factor, latents.final.squeeze(0), Monitor{});
-    const double psnr =
-        psnr_of_bytes(golden.same_part("frames", frames), golden.output("frames"));
+    const at::Tensor frames = decode_latents(request, decoder, checkpoint_->vae.scaling_factor,
+                                             latents.final.squeeze(0), Monitor{});
+    const double psnr = psnr_of_bytes(golden.same_part("frames", frames), golden.output("frames"));
     std::printf("golden %s frames: PSNR %.1f dB (limit %.0f)\n", golden.label().c_str(), psnr,
                 kMinPsnr);
     EXPECT_GE(psnr, kMinPsnr) << golden.label() << " frames";

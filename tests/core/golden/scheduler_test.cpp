@@ -75,8 +75,7 @@ void follow(const GoldenCase& golden, const char* class_name) {
   }
   const at::ScalarType dtype = p.at("sample_dtype") == "bf16" ? at::kBFloat16 : at::kFloat;
   const Scheduler scheduler(parse(p.at("config"), class_name), p.at("steps"));
-  ASSERT_TRUE(
-      same_bytes(at::tensor(scheduler.timesteps(), at::kLong), golden.output("timesteps")));
+  ASSERT_TRUE(same_bytes(at::tensor(scheduler.timesteps(), at::kLong), golden.output("timesteps")));
   at::Generator generator = make_generator(p.value("seed", uint64_t{0}));
   SchedulerMemory memory;
   at::Tensor sample = golden.input("sample").to(dtype);

@@ -17,8 +17,8 @@ TEST_P(VaeGolden, DecodedVideoAgreesWithDiffusers) {
   const VaeDecoder decoder = load_vae(*checkpoint, at::kFloat, ops);
   for (const GoldenCase& golden : golden_cases(GetParam(), "vae")) {
     const bool tiling = golden.params().at("tiling");
-    EXPECT_TRUE(agrees(golden, "sample",
-                       decode_video(*checkpoint, decoder, golden.input("z"), tiling)));
+    EXPECT_TRUE(
+        agrees(golden, "sample", decode_video(*checkpoint, decoder, golden.input("z"), tiling)));
   }
 }
 
