@@ -36,9 +36,7 @@ good_tree() {
 }
 
 expect_caught() {  # file, words of the rule, include line...
-  local tree
-  tree=$(mktemp -d "$scratch/tree.XXXXXX")
-  good_tree
+  [ ! -e "$tree/$1" ] || die "self-test: $1 is a file of the good tree; name another"
   put "$1" "${@:3}"
   local said
   if said=$(check_tree "$tree"); then
@@ -46,13 +44,13 @@ expect_caught() {  # file, words of the rule, include line...
   fi
   grep -qE "^$1:[0-9]+: .*$2" <<<"$said" || die "self-test: '${*:3}' in $1 was caught for another reason: $said"
   [ "$(wc -l <<<"$said")" = 1 ] || die "self-test: one violation in $1, several found: $said"
+  rm "$tree/$1"
   ((++caught))
 }
 
 self_test() {
-  scratch=$(mktemp -d)
-  trap 'rm -rf "$scratch"' EXIT
-  tree="$scratch/good"
+  tree=$(mktemp -d)
+  trap 'rm -rf "$tree"' EXIT
   good_tree
   local said
   said=$(check_tree "$tree") || die "self-test: a tree without a violation was refused: $said"

@@ -35,12 +35,12 @@ parse() {
   [ -n "$build" ] || build=build${sanitize:+-$sanitize}
 }
 
-phases=""
-phase() {  # name, minutes of the budget, command...
+phases="" check_seconds=0
+phase() {  # name, minutes of CI's budget, command...
   local name=$1 minutes=$2 started=$SECONDS
   shift 2
   "$@"
-  phases+="$(printf '%-22s %6d s of %d min' "$name" $((SECONDS - started)) "$minutes")"$'\n'
+  phases+="$(printf '%-24s %5d s of %d min' "$name" $((SECONDS - started)) "$minutes")"$'\n'
 }
 
 setup() { scripts/setup.sh --quiet; }
@@ -56,9 +56,11 @@ build_tree() {  # folder, cmake argument...
 }
 
 check_sources() {
+  local started=$SECONDS
   scripts/check_includes.sh
   scripts/check_includes.sh --self-test
   scripts/format.sh --check
+  check_seconds=$((SECONDS - started))
 }
 
 run_ctest() {  # folder, ctest argument...
@@ -120,14 +122,15 @@ run_extras() {
 # Passes ctest's lines on as they come, but holds its summary back until the phases are printed, so that it ends the
 # output. The time of a label is its tests' own divided by the jobs: they run mixed.
 with_phases() {
-  awk -v phases="$phases" -v jobs="$(nproc)" '
+  awk -v phases="$phases" -v jobs="$(nproc)" -v checks="$check_seconds" '
     /^[0-9]+% tests passed/ { held = 1 }
     !held { print; fflush(); next }
     { summary = summary $0 "\n" }
     $1 ~ /^(unit|golden|cli)$/ && $2 == "=" { if ($1 == "cli") rest += $3; else fast += $3 }
     END {
       printf "\nphases and their budgets\n%s", phases
-      printf "%-22s %6.0f s of 6 min\n%-22s %6.0f s of 12 min\n\n%s", "unit and golden tests", fast / jobs, "other tests", rest / jobs, summary
+      printf "%-24s %5.0f s of 6 min\n", "unit and golden tests", fast / jobs
+      printf "%-24s %5.0f s of 12 min\n\n%s", "source checks, cli tests", checks + rest / jobs, summary
     }'
 }
 
@@ -149,7 +152,7 @@ main() {
   else
     phase build 9 build_tree "$build" -DCOGVX_SANITIZE=
   fi
-  phase "source checks" 1 check_sources
+  check_sources
   extras_failed=0
   [ "$all" = 0 ] || run_extras
   local status=0
