@@ -1,0 +1,66 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "core/vae/tiles.h"
+#include "core/weights/checkpoint.h"
+#include "core/weights/config.h"
+
+namespace cogvx {
+
+// A checkpoint by content: SHA-256 per component, filled in as the component is read.
+struct CheckpointIdentity {
+  std::string tokenizer;
+  std::string text_encoder;
+  std::string transformer;
+  std::string vae;
+  bool operator==(const CheckpointIdentity&) const = default;
+};
+
+// What the video is. With the Engine it decides every byte of latents and frames.
+struct Request {
+  CheckpointIdentity checkpoint;
+  std::string task = "t2v";
+  std::string prompt;
+  std::string negative_prompt;
+  int64_t width = 0;
+  int64_t height = 0;
+  int64_t num_frames = 0;
+  int64_t steps = 50;
+  double guidance_scale = 6.0;
+  bool dynamic_cfg = false;
+  SchedulerConfig scheduler;
+  uint64_t seed = 42;
+  at::ScalarType dtype = at::kFloat;
+  TileSize vae_tile;  // zero: the VAE decodes in one piece
+  int64_t max_text_tokens = 226;
+
+  bool uses_guidance() const { return guidance_scale > 1.0; }
+  bool operator==(const Request&) const = default;
+};
+
+nlohmann::json request_to_json(const Request& request);
+// Throws DataError naming `label` and the key.
+Request request_from_json(const nlohmann::json& json, const std::string& label);
+
+const char* dtype_name(at::ScalarType dtype);  // "fp32", "bf16", "fp16"
+
+// Names of scheduler values, the same in JSON and on the command line.
+std::string scheduler_kind_name(SchedulerKind kind);
+
+// Latents of a request: [frames, channels, height, width].
+struct LatentShape {
+  int64_t frames = 0;
+  int64_t channels = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+};
+LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint);
+// Frames that so many latent frames decode to: 4L-3 for odd L, 4L for even.
+int64_t decoded_frames(int64_t latent_frames);
+
+}  // namespace cogvx

@@ -1,0 +1,155 @@
+#include "core/pipeline/stages.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/round.h>
+
+#include <map>
+
+#include "core/base/errors.h"
+#include "core/base/random.h"
+#include "core/text/t5_encoder.h"
+#include "core/vae/tiles.h"
+#include "core/weights/weight_map.h"
+
+namespace cogvx {
+namespace {
+
+bool all_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
+
+// One forward pass per branch -> guided prediction, fp32.
+class GuidedPrediction {
+ public:
+  GuidedPrediction(const Request& request, Transformer& transformer, const TextStates& text,
+                   SequenceExchange& exchange)
+      : request_(request), transformer_(transformer), text_(text), exchange_(exchange) {}
+
+  at::Tensor at_step(int64_t timestep, const at::Tensor& latents,
+                     const std::function<void(double)>& part_done) {
+    if (!request_.uses_guidance())
+      return run_branch(text_.prompt, timestep, latents, [&](double part) { part_done(part); });
+    const at::Tensor negative =
+        run_branch(text_.negative, timestep, latents, [&](double part) { part_done(part / 2); });
+    const at::Tensor prompt = run_branch(text_.prompt, timestep, latents,
+                                         [&](double part) { part_done(0.5 + part / 2); });
+    const double scale = request_.dynamic_cfg
+                             ? dynamic_guidance(request_.guidance_scale, request_.steps, timestep)
+                             : request_.guidance_scale;
+    return negative + scale * (prompt - negative);
+  }
+
+ private:
+  at::Tensor run_branch(const at::Tensor& text_TE, int64_t timestep, const at::Tensor& latents,
+                        const std::function<void(double)>& part_done) {
+    const auto after_block = [&](int64_t done, int64_t total) {
+      part_done(static_cast<double>(done) / static_cast<double>(total));
+    };
+    return transformer_.forward(latents, text_TE, timestep, exchange_, after_block).to(at::kFloat);
+  }
+
+  const Request& request_;
+  Transformer& transformer_;
+  const TextStates& text_;
+  SequenceExchange& exchange_;
+};
+
+// video_CFYX in the VAE's dtype -> uint8 [F, H, W, 3], rounded half to even
+at::Tensor to_rgb(const at::Tensor& video_CFYX) {
+  const int64_t frames = video_CFYX.size(1);
+  at::Tensor rgb =
+      at::empty({frames, video_CFYX.size(2), video_CFYX.size(3), video_CFYX.size(0)}, at::kByte);
+  for (int64_t i = 0; i < frames; ++i) {
+    const at::Tensor frame = video_CFYX.select(1, i);
+    if (!all_finite(frame)) {
+      throw NumericError("decode: frame " + std::to_string(i) +
+                         " has values that are not finite in " + dtype_name(frame.scalar_type()) +
+                         "; try --dtype bf16 or fp32");
+    }
+    const at::Tensor unit = at::clamp(frame * 0.5 + 0.5, 0, 1).to(at::kFloat);
+    rgb[i].copy_(at::round(unit * 255.0).to(at::kByte).permute({1, 2, 0}));
+  }
+  return rgb;
+}
+
+}  // namespace
+
+EncodedTexts encode_texts(const Checkpoint& checkpoint, const std::vector<PromptIds>& requests,
+                          at::ScalarType dtype, Ops& ops, const Monitor& monitor) {
+  std::map<std::vector<int64_t>, size_t> slot_of;
+  std::vector<std::vector<int64_t>> unique;
+  const auto slot = [&](const std::vector<int64_t>& ids) {
+    const auto [place, fresh] = slot_of.try_emplace(ids, unique.size());
+    if (fresh) unique.push_back(ids);
+    return place->second;
+  };
+  for (const PromptIds& request : requests) {
+    slot(request.prompt);
+    if (!request.negative.empty()) slot(request.negative);
+  }
+  WeightMap weights(checkpoint.dir / "text_encoder", "model");
+  const std::vector<at::Tensor> states =
+      encode_prompts(unique, checkpoint.text_encoder, weights, dtype, ops, monitor);
+  EncodedTexts result{.states = {}, .sha256 = weights.content_sha256()};
+  for (const PromptIds& request : requests) {
+    result.states.push_back(
+        {.prompt = states[slot(request.prompt)],
+         .negative = request.negative.empty() ? at::Tensor() : states[slot(request.negative)]});
+  }
+  return result;
+}
+
+DenoiseState initial_state(const Request& request, const LatentShape& s) {
+  DenoiseState state{.latents_LCYX = {}, .memory = {}, .generator = make_generator(request.seed)};
+  state.latents_LCYX =
+      draw_normal({s.frames, s.channels, s.height, s.width}, state.generator, request.dtype);
+  return state;
+}
+
+void denoise(const Request& request, Transformer& transformer, const TextStates& text,
+             SequenceExchange& exchange, DenoiseState& state, const Monitor& monitor) {
+  const Scheduler scheduler(request.scheduler, request.steps);
+  const auto total = static_cast<int64_t>(scheduler.timesteps().size());
+  GuidedPrediction prediction(request, transformer, text, exchange);
+  for (; state.next_step < total; ++state.next_step) {
+    const int64_t step = state.next_step;
+    monitor.progress({Stage::kDenoise, step, total});
+    const at::Tensor output =
+        prediction.at_step(scheduler.timesteps()[step], state.latents_LCYX, [&](double part) {
+          monitor.progress({Stage::kDenoise, step, total, part});
+        });
+    state.latents_LCYX =
+        scheduler.step(step, output, state.latents_LCYX, state.memory, state.generator)
+            .to(request.dtype);
+    if (!all_finite(state.latents_LCYX)) {
+      throw NumericError("denoise: step " + std::to_string(step + 1) + " of " +
+                         std::to_string(total) + " gave latents that are not finite in " +
+                         dtype_name(request.dtype) + "; try --dtype bf16 or fp32");
+    }
+  }
+  monitor.progress({Stage::kDenoise, total, total});
+}
+
+at::Tensor decode_latents(const Request& request, const VaeDecoder& decoder, double scaling_factor,
+                          const at::Tensor& latents_LCYX, const Monitor& monitor) {
+  // The reciprocal is a factor, as in diffusers; a division would round differently.
+  const at::Tensor scaled_CLYX =
+      (latents_LCYX.permute({1, 0, 2, 3}) * (1 / scaling_factor)).to(decoder.dtype()).contiguous();
+  const TileLayout layout = plan_tiles(request.vae_tile, scaled_CLYX.size(2), scaled_CLYX.size(3));
+  const auto total = static_cast<int64_t>(layout.tiles.size());
+  std::vector<at::Tensor> tiles;
+  for (int64_t i = 0; i < total; ++i) {
+    monitor.progress({Stage::kDecode, i, total});
+    tiles.push_back(
+        decode_tile(decoder, scaled_CLYX, layout.tiles[i], [&](int64_t done, int64_t chunks) {
+          monitor.progress(
+              {Stage::kDecode, i, total, static_cast<double>(done) / static_cast<double>(chunks)});
+        }));
+  }
+  const at::Tensor rgb = to_rgb(blend_tiles(layout, std::move(tiles)));
+  monitor.progress({Stage::kDecode, total, total});
+  return rgb;
+}
+
+}  // namespace cogvx

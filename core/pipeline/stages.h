@@ -1,0 +1,60 @@
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/monitor.h"
+#include "core/ops/ops.h"
+#include "core/pipeline/request.h"
+#include "core/schedule/scheduler.h"
+#include "core/transformer/sequence_exchange.h"
+#include "core/transformer/transformer.h"
+#include "core/vae/decoder.h"
+
+// The stages of a run, each over a list of requests or one of them, so that every component is
+// loaded once and gone before the next. diffusers: pipelines/cogvideo/pipeline_cogvideox.py.
+namespace cogvx {
+
+// Token ids of one request, all of the transformer's text length; no negative ids without guidance.
+struct PromptIds {
+  std::vector<int64_t> prompt;
+  std::vector<int64_t> negative;
+};
+
+// Encoded prompts [T, text_embed_dim]; `negative` undefined without guidance.
+struct TextStates {
+  at::Tensor prompt;
+  at::Tensor negative;
+};
+
+struct EncodedTexts {
+  std::vector<TextStates> states;  // one per request
+  std::string sha256;              // of the text encoder
+};
+// Loads the text encoder layer by layer and drops it. Equal prompts are encoded once.
+EncodedTexts encode_texts(const Checkpoint& checkpoint, const std::vector<PromptIds>& requests,
+                          at::ScalarType dtype, Ops& ops, const Monitor& monitor);
+
+// All that is needed to go on denoising, here or anywhere.
+struct DenoiseState {
+  at::Tensor latents_LCYX;
+  SchedulerMemory memory;
+  at::Generator generator;
+  int64_t next_step = 0;
+};
+DenoiseState initial_state(const Request& request, const LatentShape& shape);
+
+// Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
+// scheduler step are fp32. Throws NumericError when latents stop being finite.
+void denoise(const Request& request, Transformer& transformer, const TextStates& text,
+             SequenceExchange& exchange, DenoiseState& state, const Monitor& monitor);
+
+// latents_LCYX -> RGB frames [F, H, W, 3] uint8. Throws NumericError when frames are not finite.
+at::Tensor decode_latents(const Request& request, const VaeDecoder& decoder, double scaling_factor,
+                          const at::Tensor& latents_LCYX, const Monitor& monitor);
+
+}  // namespace cogvx
