@@ -14,6 +14,7 @@ build_program() {
     cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCOGVX_BUILD_APP=ON >build/configure.log 2>&1 ||
       { tail -n 20 build/configure.log >&2; die "cmake could not configure 'build'; see above and build/configure.log"; }
   fi
+  [ -x build/app/cogvx-gen ] || echo "building cogvx-gen; the first time takes minutes"
   ninja -C build -j "$(build_jobs)" --quiet cogvx-gen || die "the build failed; the first error is above"
 }
 

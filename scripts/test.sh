@@ -52,6 +52,7 @@ build_tree() {  # folder, cmake argument...
   log="$folder/configure.log"
   cmake -S . -B "$folder" -G Ninja -DCOGVX_WARNINGS_AS_ERRORS="$werror" "$@" "${cmake_arguments[@]}" >"$log" 2>&1 ||
     { tail -n 20 "$log" >&2; die "cmake could not configure '$folder'; see above and $log"; }
+  [ -e "$folder/.ninja_log" ] || echo "building in '$folder'; the first time takes minutes"
   ninja -C "$folder" -j "$(build_jobs)" --quiet || die "the build in '$folder' failed; the first error is above"
 }
 
