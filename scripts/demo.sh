@@ -23,7 +23,7 @@ main() {
   case "${1:-}" in -*) die "unknown argument '$1'; it takes a prompt" ;; esac
   scripts/setup.sh --quiet
   build_program
-  mkdir -p "$(dirname "$output")"
+  mkdir -p "${output%/*}"
   build/app/cogvx-gen --model configs/demo --prompt "${1-a red circle moves right on a blue background}" -o "$output" --overwrite >/dev/null
   echo "the video is $PWD/$output"
 }
