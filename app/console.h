@@ -7,7 +7,8 @@
 #include "app/options.h"
 #include "core/base/monitor.h"
 
-// spdlog stays in console.cpp: PyTorch ships an fmt of its own, and the two must not meet in one file.
+// spdlog stays in console.cpp: PyTorch ships an fmt of its own, and the two must not meet in one
+// file.
 namespace spdlog {
 class logger;
 }
