@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 // Scalar functions written so that loops over them vectorise, and the storage types of row kernels.
 
@@ -55,7 +56,7 @@ COGVX_INLINE float exp_f32(float x) {
   const float scale1 = std::bit_cast<float>((half + 127) << 23);
   const float scale2 = std::bit_cast<float>((exponent - half + 127) << 23);
   const float result = p * scale1 * scale2;
-  return x < -87.3f ? 0.0f : result;
+  return x < -87.3f ? 0.0f : (x > 88.7f ? std::numeric_limits<float>::infinity() : result);
 }
 
 COGVX_INLINE float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }

@@ -1,0 +1,108 @@
+#include "core/schedule/scheduler.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "core/base/errors.h"
+#include "core/base/random.h"
+#include "tests/support/golden.h"
+
+namespace cogvx {
+namespace {
+
+using namespace test;
+using nlohmann::json;
+
+constexpr Limits kTight{.max_abs = 1e-6, .relative_l2 = 1e-6};
+
+bool is_supported(const json& config) { return config.at("beta_schedule") != "squaredcos_cap_v2"; }
+
+SchedulerConfig parse(json config, const char* class_name) {
+  config["_class_name"] = class_name;
+  return parse_scheduler_config(config, "golden");
+}
+
+TEST(SchedulerGolden, AlphaTablesAgreeWithDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers", "tables")) {
+    for (const auto& [name, config] : golden.params().at("configs").items()) {
+      if (!is_supported(config)) {
+        EXPECT_THROW(parse(config, "CogVideoXDDIMScheduler"), DataError) << name;
+        continue;
+      }
+      const at::Tensor alphas = cumulative_alphas(parse(config, "CogVideoXDDIMScheduler"));
+      EXPECT_EQ(alphas.scalar_type(), golden.output("alphas_cumprod." + name).scalar_type());
+      EXPECT_TRUE(agrees(golden, "alphas_cumprod." + name, alphas, {1e-15, 1e-15}));
+    }
+  }
+}
+
+TEST(SchedulerGolden, TimestepsAreThoseOfDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers", "timesteps")) {
+    for (const std::string spacing : golden.params().at("spacings")) {
+      for (const int64_t steps : golden.params().at("steps")) {
+        const SchedulerConfig config =
+            parse({{"timestep_spacing", spacing}}, "CogVideoXDDIMScheduler");
+        const std::string name = spacing + "." + std::to_string(steps);
+        EXPECT_TRUE(same_bytes(at::tensor(inference_timesteps(config, steps), at::kLong),
+                               golden.output(name)))
+            << name;
+      }
+    }
+  }
+}
+
+TEST(SchedulerGolden, DynamicGuidanceIsThatOfDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers", "guidance")) {
+    for (const int64_t steps : golden.params().at("steps")) {
+      const at::Tensor timesteps = golden.output("timesteps." + std::to_string(steps));
+      std::vector<double> guidance;
+      for (int64_t i = 0; i < timesteps.numel(); ++i) {
+        guidance.push_back(dynamic_guidance(golden.params().at("guidance_scale"), steps,
+                                            timesteps[i].item<int64_t>()));
+      }
+      EXPECT_TRUE(agrees(golden, "guidance." + std::to_string(steps),
+                         at::tensor(guidance, at::kDouble), {1e-15, 1e-15}));
+    }
+  }
+}
+
+// Steps through a case, comparing at the steps it stores.
+void follow(const GoldenCase& golden, const char* class_name) {
+  const json& p = golden.params();
+  if (!is_supported(p.at("config"))) {
+    EXPECT_THROW(parse(p.at("config"), class_name), DataError) << golden.label();
+    return;
+  }
+  const at::ScalarType dtype = p.at("sample_dtype") == "bf16" ? at::kBFloat16 : at::kFloat;
+  const Scheduler scheduler(parse(p.at("config"), class_name), p.at("steps"));
+  ASSERT_TRUE(same_bytes(at::tensor(scheduler.timesteps(), at::kLong), golden.output("timesteps")));
+  at::Generator generator = make_generator(p.value("seed", uint64_t{0}));
+  SchedulerMemory memory;
+  at::Tensor sample = golden.input("sample").to(dtype);
+  for (int64_t i = 0; i < static_cast<int64_t>(scheduler.timesteps().size()); ++i) {
+    const at::Tensor previous =
+        scheduler.step(i, golden.input("model_output", i), sample, memory, generator);
+    const std::string index = "." + std::to_string(i);
+    EXPECT_EQ(previous.scalar_type(), at::kFloat) << golden.label() << index;
+    if (golden.has_output("prev_sample" + index)) {
+      EXPECT_TRUE(agrees(golden, "prev_sample" + index, previous, kTight));
+    }
+    if (golden.has_output("pred_original_sample" + index)) {
+      EXPECT_TRUE(agrees(golden, "pred_original_sample" + index, memory.previous_x0, kTight));
+    }
+    sample = previous.to(dtype);
+  }
+}
+
+TEST(SchedulerGolden, DdimStepsAgreeWithDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers", "ddim"))
+    follow(golden, "CogVideoXDDIMScheduler");
+}
+
+TEST(SchedulerGolden, DpmStepsAgreeWithDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers", "dpm"))
+    follow(golden, "CogVideoXDPMScheduler");
+}
+
+}  // namespace
+}  // namespace cogvx

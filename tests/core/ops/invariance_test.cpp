@@ -1,0 +1,169 @@
+#include <ATen/Parallel.h>
+
+#include <functional>
+
+#include "tests/core/ops/ops_test_support.h"
+
+// The promise of the ops: their bytes do not depend on how many threads run their units.
+namespace cogvx {
+namespace {
+
+using namespace test;
+
+struct Call {
+  const char* name;
+  std::function<at::Tensor(Ops&, at::ScalarType)> run;
+};
+
+NormWeights norm(int64_t width) {
+  return {values("norm.weight", {width}), values("norm.bias", {width}), 1e-5};
+}
+
+RowVectors vectors(const std::string& name, int64_t width, at::ScalarType dtype) {
+  return {values(name + ".text", {width}, dtype), values(name + ".video", {width}, dtype)};
+}
+
+at::Tensor run_linear(Ops& ops, at::ScalarType dtype, Activation activation) {
+  const LinearWeights weights = ops.pack_linear(values("linear.weight", {330, 194}, dtype),
+                                                values("linear.bias", {330}, dtype));
+  return ops.linear(values("linear.x", {1100, 194}, dtype), weights,
+                    {.first_row = 192, .activation = activation});
+}
+
+at::Tensor run_attention(Ops& ops, at::ScalarType dtype) {
+  const at::Tensor qkv = values("attention.qkv", {3, 3, 515, 64}, dtype);
+  at::Tensor out = at::empty({3, 515, 64}, qkv.options());
+  ops.attention(qkv, std::vector<AttentionRun>{{0, 0, 9}, {1, 0, 9}, {2, 0, 9}}, out);
+  return out;
+}
+
+at::Tensor run_prepare_qkv(Ops& ops, at::ScalarType dtype) {
+  const at::Tensor angles = values("angles", {100, 64});
+  at::Tensor out = at::empty({3, 3, 300, 64}, at::TensorOptions().dtype(dtype));
+  ops.prepare_qkv(values("qkv", {300, 576}, dtype),
+                  {norm(64), norm(64), angles.cos(), angles.sin()},
+                  {.first_row = 0, .text_rows = 226}, out);
+  return out;
+}
+
+at::Tensor run_norm_silu(Ops& ops, at::ScalarType dtype) {
+  const at::Tensor x = values("norm_silu.x", {24, 9, 24, 40}, dtype);
+  const NormWeights weights = norm(24);
+  at::Tensor y = at::empty_like(x);
+  ops.norm_silu(x,
+                {.norm = weights,
+                 .groups = 8,
+                 .scale_Ctyx = values("norm_silu.scale", {24, 3, 3, 5}, dtype),
+                 .shift_Ctyx = values("norm_silu.shift", {24, 3, 3, 5}, dtype)},
+                y);
+  return y;
+}
+
+std::vector<Call> all_calls() {
+  return {
+      {"linear", [](Ops& o, at::ScalarType t) { return run_linear(o, t, Activation::kNone); }},
+      {"linear silu", [](Ops& o, at::ScalarType t) { return run_linear(o, t, Activation::kSilu); }},
+      {"linear gelu",
+       [](Ops& o, at::ScalarType t) { return run_linear(o, t, Activation::kGeluTanh); }},
+      {"modulated_norm",
+       [](Ops& o, at::ScalarType t) {
+         return o.modulated_norm(values("x", {300, 200}, t), norm(200), vectors("shift", 200, t),
+                                 vectors("scale", 200, t), {.first_row = 0, .text_rows = 226});
+       }},
+      {"gated_add",
+       [](Ops& o, at::ScalarType t) {
+         at::Tensor x = values("x", {300, 200}, t);
+         o.gated_add(x, values("y", {300, 200}, t), vectors("gate", 200, t),
+                     {.first_row = 0, .text_rows = 226});
+         return x;
+       }},
+      {"prepare_qkv", run_prepare_qkv},
+      {"attention", run_attention},
+      {"rms_norm",
+       [](Ops& o, at::ScalarType t) {
+         return o.rms_norm(values("x", {226, 200}, t), values("weight", {200}, t), 1e-6);
+       }},
+      {"biased_attention",
+       [](Ops& o, at::ScalarType t) {
+         return o.biased_attention(values("q", {226, 320}, t), values("k", {226, 320}, t),
+                                   values("v", {226, 320}, t), values("b", {5, 226, 226}, t));
+       }},
+      {"gated_gelu",
+       [](Ops& o, at::ScalarType t) {
+         return o.gated_gelu(values("gate", {226, 203}, t), values("up", {226, 203}, t));
+       }},
+      {"convolution",
+       [](Ops& o, at::ScalarType t) {
+         return o.convolution(values("x", {24, 7, 19, 23}, t),
+                              {values("weight", {130, 24, 3, 3, 3}, t), values("bias", {130}, t)});
+       }},
+      {"1x1 convolution",
+       [](Ops& o, at::ScalarType t) {
+         return o.convolution(values("x", {16, 3, 19, 23}, t),
+                              {values("weight", {40, 16, 1, 1, 1}, t), values("bias", {40}, t)});
+       }},
+      {"norm_silu", run_norm_silu},
+      {"add",
+       [](Ops& o, at::ScalarType t) {
+         at::Tensor x = values("x", {7, 3, 19, 23}, t);
+         o.add(x, values("y", {7, 3, 19, 23}, t));
+         return x;
+       }},
+      {"upsample",
+       [](Ops& o, at::ScalarType t) {
+         return o.upsample(values("x", {7, 3, 19, 23}, t), true);
+       }},
+  };
+}
+
+at::Tensor with_threads(int threads, const Call& call, at::ScalarType dtype) {
+  ThreadPool pool(threads);
+  CpuOps ops(pool);
+  return call.run(ops, dtype);
+}
+
+class Invariance : public testing::TestWithParam<at::ScalarType> {};
+
+TEST_P(Invariance, BytesOfEveryOpAreTheSameForAnyThreadCount) {
+  for (const Call& call : all_calls()) {
+    const at::Tensor wanted = with_threads(1, call, GetParam());
+    ASSERT_TRUE(at::isfinite(wanted).all().item<bool>()) << call.name;
+    for (const int threads : {2, 3, 5})
+      EXPECT_TRUE(same_bytes(with_threads(threads, call, GetParam()), wanted))
+          << call.name << " with " << threads << " threads";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, Invariance, testing::Values(at::kFloat, at::kBFloat16), dtype_label);
+
+// The control: the same comparison catches libtorch's own threads. Which ops differ depends on the
+// machine; that some do is why the program has threads of its own.
+TEST(InvarianceControl, StockOpsWithAtensOwnThreadsAreCaught) {
+  const at::Tensor x = values("control.x", {1, 33, 3, 41, 67});
+  const at::Tensor last = x.contiguous(at::MemoryFormat::ChannelsLast3d);
+  const at::Tensor weight = values("control.weight", {40, 33, 1, 1, 1});
+  const at::Tensor flat = values("control.flat", {40003});
+  const std::vector<std::pair<const char*, std::function<at::Tensor()>>> stock{
+      {"gelu", [&] { return at::gelu(flat, "tanh"); }},
+      {"silu", [&] { return at::silu(flat); }},
+      {"group_norm of channels-last", [&] { return at::group_norm(last, 3); }},
+      {"1x1 convolution", [&] { return at::conv3d(x, weight); }},
+  };
+  int caught = 0;
+  for (const auto& [name, run] : stock) {
+    at::set_num_threads(1);
+    const at::Tensor one = run();
+    bool differs = false;
+    for (const int threads : {2, 3}) {
+      at::set_num_threads(threads);
+      differs = differs || !same_bytes(run(), one);
+    }
+    std::printf("control: stock %s with ATen's threads: %s\n", name, differs ? "differs" : "equal");
+    caught += differs ? 1 : 0;
+  }
+  at::set_num_threads(1);
+  EXPECT_GT(caught, 0);
+}
+
+}  // namespace
+}  // namespace cogvx

@@ -1,0 +1,85 @@
+#include "tests/support/tiny_models.h"
+
+#include <ATen/ATen.h>
+
+#include <fstream>
+
+namespace cogvx::test {
+namespace {
+
+Checkpoint write_and_open(const std::string& name, const std::filesystem::path& dir,
+                          StoredDtype stored) {
+  write_tiny_checkpoint(golden_recipe(name), dir, stored);
+  // Tests feed stored token ids; the checkpoint only wants the file to be there.
+  std::filesystem::create_directories(dir / "tokenizer");
+  std::ofstream(dir / "tokenizer" / "spiece.model") << "not a model";
+  return open_checkpoint(dir);
+}
+
+}  // namespace
+
+TinyCheckpoint::TinyCheckpoint(const std::string& name, StoredDtype stored)
+    : checkpoint_(write_and_open(name, folder_.path(), stored)) {}
+
+Transformer load_transformer(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops) {
+  WeightMap weights(checkpoint.dir / "transformer", "diffusion_pytorch_model");
+  return Transformer(checkpoint.transformer, weights, dtype, ops);
+}
+
+VaeDecoder load_vae(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops) {
+  WeightMap weights(checkpoint.dir / "vae", "diffusion_pytorch_model");
+  return VaeDecoder(checkpoint.vae, weights, dtype, ops);
+}
+
+at::Tensor encode_ids(const Checkpoint& checkpoint, const at::Tensor& ids_1T, at::ScalarType dtype,
+                      Ops& ops) {
+  const auto* ids = ids_1T.const_data_ptr<int64_t>();
+  const std::vector<PromptIds> requests{{.prompt = {ids, ids + ids_1T.numel()}, .negative = {}}};
+  return encode_texts(checkpoint, requests, dtype, ops, Monitor{}).states.at(0).prompt;
+}
+
+at::Tensor decode_video(const Checkpoint& checkpoint, const VaeDecoder& decoder,
+                        const at::Tensor& latents_1CtYX, bool tiling) {
+  const at::Tensor latents = latents_1CtYX.squeeze(0);
+  const TileLayout layout = plan_tiles(tiling ? default_tile(checkpoint.vae) : TileSize{},
+                                       latents.size(2), latents.size(3));
+  std::vector<at::Tensor> tiles;
+  for (const Tile& tile : layout.tiles) tiles.push_back(decode_tile(decoder, latents, tile));
+  return blend_tiles(layout, std::move(tiles)).unsqueeze(0);
+}
+
+Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& params, uint64_t seed,
+                       at::ScalarType dtype) {
+  Request request;
+  request.prompt = params.at("prompt");
+  request.negative_prompt = params.at("negative_prompt");
+  request.width = params.at("width");
+  request.height = params.at("height");
+  request.num_frames = params.at("num_frames");
+  request.steps = params.at("steps");
+  request.guidance_scale = params.at("guidance_scale");
+  request.dynamic_cfg = params.at("dynamic_cfg");
+  request.scheduler = checkpoint.scheduler;
+  request.seed = seed;
+  request.dtype = dtype;
+  if (params.at("tiling").get<bool>()) request.vae_tile = default_tile(checkpoint.vae);
+  request.max_text_tokens = params.at("max_sequence_length");
+  return request;
+}
+
+DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
+                            Transformer& transformer, const TextStates& text) {
+  DenoiseState state = initial_state(request, latent_shape(request, checkpoint));
+  DenoisedLatents latents{.initial = state.latents_LCYX.unsqueeze(0), .first = {}, .final = {}};
+  IdentityExchange exchange;
+  Monitor monitor;
+  monitor.on_progress = [&](const Progress& now) {
+    if (now.stage == Stage::kDenoise && now.done == 1 && now.part == 0)
+      latents.first = state.latents_LCYX.unsqueeze(0);
+  };
+  denoise(request, transformer, text, exchange, state, monitor);
+  latents.final = state.latents_LCYX.unsqueeze(0);
+  return latents;
+}
+
+}  // namespace cogvx::test
