@@ -3,10 +3,14 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "core/base/errors.h"
+#include "core/base/sha256.h"
 
 namespace cogvx {
 namespace {
@@ -14,6 +18,20 @@ namespace {
 constexpr int64_t kPad = 0;
 constexpr int64_t kEnd = 1;
 constexpr int64_t kExtraIds = 100;
+
+// T5 vocabularies have 100 <extra_id_k> above their pieces unless tokenizer_config.json says
+// otherwise.
+int64_t count_extra_ids(const std::filesystem::path& config_path) {
+  std::ifstream file(config_path);
+  const nlohmann::json config = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object() || !config.contains("extra_ids")) return kExtraIds;
+  const nlohmann::json& count = config.at("extra_ids");
+  if (!count.is_number_unsigned() || count > 10000) {
+    throw DataError(config_path.string() + ": 'extra_ids' is " + count.dump() +
+                    ", wanted 0 to 10000");
+  }
+  return count;
+}
 
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
@@ -42,6 +60,7 @@ bool is_utf8(std::string_view text) {
 
 struct Tokenizer::Model {
   sentencepiece::SentencePieceProcessor processor;
+  std::string sha256;
   std::map<std::string, int64_t, std::less<>> special;  // literal -> id
 
   void append_pieces(std::string_view text, std::vector<int64_t>& ids) const {
@@ -67,8 +86,10 @@ Tokenizer::Tokenizer(const std::filesystem::path& tokenizer_dir)
   const std::filesystem::path path = tokenizer_dir / "spiece.model";
   if (!std::filesystem::is_regular_file(path))
     throw DataError(path.string() + ": no such file; is the download complete?");
-  sentencepiece::SetMinLogLevel(3);
-  if (const auto status = model_->processor.Load(path.string()); !status.ok()) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  model_->sha256 = sha256_hex(bytes.data(), bytes.size());
+  if (const auto status = model_->processor.LoadFromSerializedProto(bytes); !status.ok()) {
     throw DataError(path.string() + ": is not a sentencepiece model: " + status.ToString());
   }
   const auto& p = model_->processor;
@@ -78,12 +99,15 @@ Tokenizer::Tokenizer(const std::filesystem::path& tokenizer_dir)
   }
   model_->special = {{"</s>", kEnd}, {"<pad>", kPad}, {"<unk>", p.unk_id()}};
   // <extra_id_k> lie above the vocabulary, counted downwards; the file holds none of them.
-  for (int64_t k = 0; k < kExtraIds; ++k) {
-    model_->special["<extra_id_" + std::to_string(k) + ">"] = p.GetPieceSize() + kExtraIds - 1 - k;
+  const int64_t extra_ids = count_extra_ids(tokenizer_dir / "tokenizer_config.json");
+  for (int64_t k = 0; k < extra_ids; ++k) {
+    model_->special["<extra_id_" + std::to_string(k) + ">"] = p.GetPieceSize() + extra_ids - 1 - k;
   }
 }
 
 Tokenizer::~Tokenizer() = default;
+
+const std::string& Tokenizer::sha256() const { return model_->sha256; }
 
 std::vector<int64_t> Tokenizer::encode(const std::string& text) const {
   if (!is_utf8(text))

@@ -24,6 +24,8 @@ class Tokenizer {
   // ids with the closing </s>, neither cut nor padded. Throws UsageError when the text is not
   // UTF-8.
   std::vector<int64_t> encode(const std::string& text) const;
+  // SHA-256 of spiece.model.
+  const std::string& sha256() const;
   // Cut so that </s> stays last, padded to max_length.
   TokenizedPrompt encode_padded(const std::string& text, int64_t max_length) const;
 

@@ -71,13 +71,6 @@ class Loader {
   Ops& ops_;
 };
 
-// The six vectors of a block's AdaLN, in diffusers' order.
-struct Modulation {
-  RowVectors shift;
-  RowVectors scale;
-  RowVectors gate;
-};
-
 Modulation modulate(const AdaLayerNorm& norm, const at::Tensor& activated_time, Ops& ops) {
   const at::Tensor m = ops.linear(activated_time.unsqueeze(0), norm.linear).squeeze(0);
   const int64_t width = m.size(0) / 6;
@@ -176,25 +169,22 @@ at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::
   return parts.empty() ? at::empty({0, config_.width()}, text_TE.options()) : at::cat(parts);
 }
 
-void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
-                            const at::Tensor& time_embedding, int64_t text_rows,
-                            SequenceExchange& exchange) {
-  const RowSplit split{.first_row = exchange.rows().begin, .text_rows = text_rows};
-  const at::Tensor activated_time = at::silu(time_embedding);
-  const QkPreparation preparation{block.norm_q, block.norm_k, rotary_.cos, rotary_.sin};
-
-  const Modulation m1 = modulate(block.norm1, activated_time, ops_);
-  at::Tensor a_nD = ops_.modulated_norm(x_nD, block.norm1.norm, m1.shift, m1.scale, split);
-  const at::Tensor qkv_n3D = ops_.linear(a_nD, block.to_qkv, {.first_row = split.first_row});
+// x_nD -> own rows of the attention's output projection
+at::Tensor Transformer::attend(const TransformerBlock& block, const at::Tensor& x_nD,
+                               const Modulation& m, RowSplit split, SequenceExchange& exchange) {
   const auto groups = exchange.head_groups();
   const int64_t width = config_.attention_head_dim;
-  for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
-    at::Tensor send = exchange.send_buffer(g);
-    const at::Tensor group_qkv = qkv_n3D.view({-1, 3, config_.num_attention_heads, width})
-                                     .narrow(2, groups[g].begin, groups[g].size())
-                                     .reshape({-1, 3 * groups[g].size() * width});
-    ops_.prepare_qkv(group_qkv, preparation, split, send);
-    exchange.begin_to_heads(g);
+  {
+    const QkPreparation preparation{block.norm_q, block.norm_k, rotary_.cos, rotary_.sin};
+    const at::Tensor qkv_n3D = project_qkv(block, x_nD, m, split);
+    for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
+      at::Tensor send = exchange.send_buffer(g);
+      const at::Tensor group_qkv = qkv_n3D.view({-1, 3, config_.num_attention_heads, width})
+                                       .narrow(2, groups[g].begin, groups[g].size())
+                                       .reshape({-1, 3 * groups[g].size() * width});
+      ops_.prepare_qkv(group_qkv, preparation, split, send);
+      exchange.begin_to_heads(g);
+    }
   }
   for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
     const at::Tensor qkv_h3NE = exchange.finish_to_heads(g);
@@ -206,15 +196,32 @@ void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
   for (int g = 0; g < static_cast<int>(groups.size()); ++g)
     attended.push_back(exchange.finish_to_rows(g));
   const at::Tensor o_nD = attended.size() == 1 ? attended[0] : at::cat(attended, /*dim=*/1);
-  ops_.gated_add(x_nD, ops_.linear(o_nD, block.to_out, {.first_row = split.first_row}), m1.gate,
-                 split);
+  return ops_.linear(o_nD, block.to_out, {.first_row = split.first_row});
+}
 
+at::Tensor Transformer::project_qkv(const TransformerBlock& block, const at::Tensor& x_nD,
+                                    const Modulation& m, RowSplit split) {
+  const at::Tensor a_nD = ops_.modulated_norm(x_nD, block.norm1.norm, m.shift, m.scale, split);
+  return ops_.linear(a_nD, block.to_qkv, {.first_row = split.first_row});
+}
+
+at::Tensor Transformer::feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
+                                     const Modulation& m, RowSplit split) {
+  at::Tensor hidden = ops_.modulated_norm(x_nD, block.norm2.norm, m.shift, m.scale, split);
+  hidden = ops_.linear(hidden, block.ff_in,
+                       {.first_row = split.first_row, .activation = Activation::kGeluTanh});
+  return ops_.linear(hidden, block.ff_out, {.first_row = split.first_row});
+}
+
+void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
+                            const at::Tensor& time_embedding, int64_t text_rows,
+                            SequenceExchange& exchange) {
+  const RowSplit split{.first_row = exchange.rows().begin, .text_rows = text_rows};
+  const at::Tensor activated_time = at::silu(time_embedding);
+  const Modulation m1 = modulate(block.norm1, activated_time, ops_);
+  ops_.gated_add(x_nD, attend(block, x_nD, m1, split, exchange), m1.gate, split);
   const Modulation m2 = modulate(block.norm2, activated_time, ops_);
-  a_nD = ops_.modulated_norm(x_nD, block.norm2.norm, m2.shift, m2.scale, split);
-  const at::Tensor hidden = ops_.linear(
-      a_nD, block.ff_in, {.first_row = split.first_row, .activation = Activation::kGeluTanh});
-  ops_.gated_add(x_nD, ops_.linear(hidden, block.ff_out, {.first_row = split.first_row}), m2.gate,
-                 split);
+  ops_.gated_add(x_nD, feed_forward(block, x_nD, m2, split), m2.gate, split);
 }
 
 // Own video rows only: text rows have no output.

@@ -21,6 +21,13 @@ struct AdaLayerNorm {
   NormWeights norm;
 };
 
+// The six vectors of a block's AdaLN.
+struct Modulation {
+  RowVectors shift;
+  RowVectors scale;
+  RowVectors gate;
+};
+
 struct TransformerBlock {
   AdaLayerNorm norm1;
   LinearWeights to_qkv;  // q, k, v stacked
@@ -60,6 +67,12 @@ class Transformer {
   const std::vector<TransformerBlock>& blocks() const { return blocks_; }
 
  private:
+  at::Tensor project_qkv(const TransformerBlock& block, const at::Tensor& x_nD, const Modulation& m,
+                         RowSplit split);
+  at::Tensor attend(const TransformerBlock& block, const at::Tensor& x_nD, const Modulation& m,
+                    RowSplit split, SequenceExchange& exchange);
+  at::Tensor feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
+                          const Modulation& m, RowSplit split);
   void prepare_positions(const PatchGrid& grid);
   at::Tensor project_output(const at::Tensor& x_nD, const at::Tensor& time_embedding, RowRange rows,
                             int64_t text_rows);

@@ -20,6 +20,7 @@ elseif(COGVX_SANITIZE)
   message(FATAL_ERROR "COGVX_SANITIZE is '${COGVX_SANITIZE}'; it takes address or thread")
 endif()
 if(COGVX_SANITIZE)
-  target_compile_options(cogvx_options INTERFACE ${sanitize_flags} -g)
+  # -O1 and line tables only: PyTorch's headers make anything more slow to compile.
+  target_compile_options(cogvx_options INTERFACE ${sanitize_flags} -O1 -g1)
   target_link_options(cogvx_options INTERFACE ${sanitize_flags})
 endif()

@@ -1,0 +1,161 @@
+#include "app/console.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "core/base/errors.h"
+
+namespace cogvx::app {
+namespace {
+
+constexpr std::chrono::milliseconds kBarInterval{100};
+constexpr std::chrono::seconds kPlainInterval{2};
+constexpr int kBarWidth = 24;
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  if (seconds < 10) {
+    std::snprintf(text, sizeof text, "%.2f s", seconds);
+  } else if (seconds < 120) {
+    std::snprintf(text, sizeof text, "%.0f s", seconds);
+  } else {
+    std::snprintf(text, sizeof text, "%d:%02d min", static_cast<int>(seconds) / 60,
+                  static_cast<int>(seconds) % 60);
+  }
+  return text;
+}
+
+const char* piece_name(Stage stage) {
+  switch (stage) {
+    case Stage::kDenoise:
+      return "step";
+    case Stage::kDecode:
+      return "tile";
+    case Stage::kEncodeText:
+      return "layer";
+    case Stage::kWrite:
+      return "frame";
+    case Stage::kLoad:
+      return "part";
+  }
+  return "part";
+}
+
+}  // namespace
+
+Console::Console(const Options& options) : stage_start_(Clock::now()), last_shown_(stage_start_) {
+  std::vector<spdlog::sink_ptr> sinks = {std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
+  sinks[0]->set_pattern("cogvx-gen: %^%l%$: %v");
+  if (!options.log_file.empty()) {
+    try {
+      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.log_file,
+                                                                          /*truncate=*/false));
+    } catch (const spdlog::spdlog_ex& error) {
+      throw OutputError("--log-file " + options.log_file + ": cannot be written: " + error.what());
+    }
+  }
+  logger_ = std::make_shared<spdlog::logger>("cogvx", sinks.begin(), sinks.end());
+  logger_->set_level(options.quiet     ? spdlog::level::warn
+                     : options.verbose ? spdlog::level::debug
+                                       : spdlog::level::info);
+  logger_->flush_on(spdlog::level::info);
+
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  const std::string& style = options.progress;
+  style_ = options.quiet || style == "none" ? Style::kNone
+           : style == "json"                ? Style::kJson
+           : style == "bar"                 ? Style::kBar
+           : style == "plain"               ? Style::kPlain
+                                            : (terminal ? Style::kBar : Style::kPlain);
+}
+
+void Console::info(const std::string& text) {
+  end_line();
+  logger_->info(text);
+}
+
+void Console::warn(const std::string& text) {
+  end_line();
+  logger_->warn(text);
+}
+
+void Console::error(const std::string& text) {
+  end_line();
+  logger_->error(text);
+}
+
+void Console::end_line() {
+  if (bar_open_) std::fputc('\n', stderr);
+  bar_open_ = false;
+}
+
+// "denoise: step 12/50, 34 %, 1.20 s/step, 46 s left"
+std::string Console::describe(const Progress& now) const {
+  const double done = static_cast<double>(now.done) + now.part;
+  const double since = std::chrono::duration<double>(Clock::now() - stage_start_).count();
+  const double worked = done - static_cast<double>(first_done_);
+  std::string text =
+      std::string(stage_name(now.stage)) + ": " + piece_name(now.stage) + " " +
+      std::to_string(std::min(now.done + (now.done < now.total ? 1 : 0), now.total)) + "/" +
+      std::to_string(now.total) + ", " +
+      std::to_string(
+          static_cast<int>(100 * done / static_cast<double>(std::max<int64_t>(now.total, 1)))) +
+      " %";
+  if (worked <= 0) return text;
+  const double pace = since / worked;
+  text += ", " + seconds_text(pace) + "/" + piece_name(now.stage);
+  if (now.done < now.total)
+    return text + ", " + seconds_text(pace * (static_cast<double>(now.total) - done)) + " left";
+  return text + ", " + seconds_text(since) + " in all";
+}
+
+void Console::draw_bar(const Progress& now, const std::string& text) {
+  const double share = (static_cast<double>(now.done) + now.part) /
+                       static_cast<double>(std::max<int64_t>(now.total, 1));
+  const int filled = static_cast<int>(share * kBarWidth);
+  std::string bar(static_cast<size_t>(filled), '#');
+  bar.resize(kBarWidth, '.');
+  std::fprintf(stderr, "\r[%s] %s\x1b[K", bar.c_str(), text.c_str());
+  std::fflush(stderr);
+  bar_open_ = true;
+  if (now.done == now.total) end_line();
+}
+
+void Console::progress(const Progress& now) {
+  if (style_ == Style::kNone) return;
+  const Clock::time_point time = Clock::now();
+  if (!started_ || now.stage != stage_ || now.done < last_done_) {
+    end_line();
+    started_ = true;
+    stage_ = now.stage;
+    stage_start_ = last_shown_ = time;
+    first_done_ = now.done;
+    last_done_ = -1;
+  }
+  const bool finished = now.done == now.total && last_done_ != now.total;
+  const auto interval =
+      style_ == Style::kBar ? std::chrono::steady_clock::duration(kBarInterval) : kPlainInterval;
+  last_done_ = now.done;
+  if (!finished && (time - last_shown_ < interval || now.done == now.total)) return;
+  last_shown_ = time;
+  if (style_ == Style::kBar) {
+    draw_bar(now, describe(now));
+  } else if (style_ == Style::kPlain) {
+    logger_->info(describe(now));
+  } else {
+    const nlohmann::json event = {{"stage", stage_name(now.stage)},
+                                  {"done", now.done},
+                                  {"total", now.total},
+                                  {"part", now.part}};
+    std::fprintf(stderr, "%s\n", event.dump().c_str());
+  }
+}
+
+}  // namespace cogvx::app

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "app/options.h"
+#include "core/base/monitor.h"
+
+// spdlog stays in console.cpp: PyTorch ships an fmt of its own, and the two must not meet in one
+// file.
+namespace spdlog {
+class logger;
+}
+
+namespace cogvx::app {
+
+// Everything that goes to standard error: messages and progress, which share the terminal's last
+// line.
+class Console {
+ public:
+  explicit Console(const Options& options);
+
+  void info(const std::string& text);
+  void warn(const std::string& text);
+  void error(const std::string& text);
+  void progress(const Progress& now);
+  // Ends a progress bar that stands on the terminal's last line.
+  void end_line();
+
+ private:
+  enum class Style { kBar, kPlain, kJson, kNone };
+  using Clock = std::chrono::steady_clock;
+
+  void draw_bar(const Progress& now, const std::string& text);
+  std::string describe(const Progress& now) const;
+
+  std::shared_ptr<spdlog::logger> logger_;
+  Style style_;
+  bool bar_open_ = false;
+  Stage stage_ = Stage::kLoad;
+  bool started_ = false;
+  int64_t first_done_ = 0;
+  int64_t last_done_ = -1;
+  Clock::time_point stage_start_;
+  Clock::time_point last_shown_;
+};
+
+}  // namespace cogvx::app

@@ -1,0 +1,71 @@
+#include "app/engine.h"
+
+#include <ATen/Version.h>
+#include <sched.h>
+#include <torch/headeronly/version.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "app/model_kinds_data.h"
+
+namespace cogvx::app {
+namespace {
+
+constexpr std::string_view kBitChangers[] = {"ATEN_CPU_CAPABILITY",  "ONEDNN_", "DNNL_",  "MKL_",
+                                             "NVIDIA_TF32_OVERRIDE", "CUBLAS",  "CUDNN_", "TORCH_"};
+
+std::map<std::string, std::string> bit_changing_environment() {
+  std::map<std::string, std::string> found;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const size_t end = text.find('=');
+    for (const std::string_view prefix : kBitChangers) {
+      if (end != std::string_view::npos && text.starts_with(prefix)) {
+        found.emplace(text.substr(0, end), text.substr(end + 1));
+      }
+    }
+  }
+  return found;
+}
+
+std::string instruction_set() {
+  std::string set = at::get_cpu_capability();
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2")) set += " avx2";
+  if (__builtin_cpu_supports("avx512f")) set += " avx512f";
+  if (__builtin_cpu_supports("avx512bf16")) set += " avx512bf16";
+  return set;
+}
+
+}  // namespace
+
+Engine find_engine() {
+  return {.cogvx = kCogvxVersion,
+          .torch = TORCH_VERSION,
+          .device = "cpu",
+          .instruction_set = instruction_set(),
+          .environment = bit_changing_environment()};
+}
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+  return 1;
+}
+
+nlohmann::json engine_to_json(const Engine& engine) {
+  return {{"cogvx", engine.cogvx},
+          {"torch", engine.torch},
+          {"device", engine.device},
+          {"instruction_set", engine.instruction_set},
+          {"environment", engine.environment}};
+}
+
+nlohmann::json placement_to_json(const Placement& placement) {
+  return {{"device", placement.device}, {"cp", 1}, {"sp", 1}, {"threads", placement.threads}};
+}
+
+}  // namespace cogvx::app

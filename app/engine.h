@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+namespace cogvx::app {
+
+// What computes: found, not chosen. Equal Request and equal Engine give equal bytes.
+struct Engine {
+  std::string cogvx;
+  std::string torch;
+  std::string device;                              // "cpu"
+  std::string instruction_set;                     // what libtorch's kernels use, and what ours may
+  std::map<std::string, std::string> environment;  // set variables that can change bits
+  bool operator==(const Engine&) const = default;
+};
+Engine find_engine();
+
+// Where and how: decides time and memory only.
+struct Placement {
+  std::string device = "cpu";
+  int threads = 1;
+  bool operator==(const Placement&) const = default;
+};
+// Cores this process may run on.
+int available_cores();
+
+nlohmann::json engine_to_json(const Engine& engine);
+nlohmann::json placement_to_json(const Placement& placement);
+
+}  // namespace cogvx::app

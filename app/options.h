@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace cogvx::app {
+
+// Everything cogvx-gen can be told, as given; what is empty is decided by the model's kind.
+struct Options {
+  // the video
+  std::string model;
+  std::optional<std::string> prompt;
+  std::string prompt_file;
+  std::string negative_prompt;
+  std::string task = "auto";
+  std::optional<int64_t> width;
+  std::optional<int64_t> height;
+  std::optional<int64_t> frames;
+  std::string fps;
+  int64_t steps = 50;
+  double guidance_scale = 6.0;
+  std::string dynamic_cfg = "auto";
+  std::string scheduler = "auto";
+  int64_t seed = 42;
+  std::string dtype = "auto";
+  std::string vae_tiling = "on";
+  std::string vae_tile;
+  std::optional<int64_t> max_text_tokens;
+  bool strict_prompt = false;
+  bool allow_untrained_size = false;
+  // where
+  std::string device = "auto";
+  std::optional<int64_t> threads;
+  // output
+  std::string output = "output.mp4";
+  bool overwrite = false;
+  std::string save_latents;
+  std::string decode_latents;
+  std::string frames_dir;
+  std::string codec = "h264";
+  int64_t crf = 17;
+  bool json = false;
+  std::string progress = "auto";
+  bool verbose = false;
+  bool quiet = false;
+  std::string log_file;
+  // asking
+  std::string config;
+  std::string from;
+  bool dump_config = false;
+  bool list_devices = false;
+  bool completion = false;
+  bool version = false;
+  bool help = false;
+
+  bool operator==(const Options&) const = default;
+};
+
+using OptionTarget =
+    std::variant<std::string Options::*, std::optional<std::string> Options::*, int64_t Options::*,
+                 std::optional<int64_t> Options::*, double Options::*, bool Options::*>;
+
+// One row of the table that help, parsing, JSON and completion all come from.
+struct OptionSpec {
+  std::vector<std::string> names;  // the first is the name; its dashes are underscores in JSON
+  const char* group;
+  const char* value;  // what help shows for the value; null for a flag
+  const char* help;
+  OptionTarget target;
+  std::vector<std::string> choices{};  // legal values; empty for any
+
+  std::string key() const;
+};
+const std::vector<OptionSpec>& option_table();
+
+// Command line on top of --config FILE or --from SIDECAR on top of the defaults. Throws UsageError
+// or DataError.
+Options parse_options(int argc, const char* const* argv);
+
+// Values that belong into a config file (all but the questions); and back. Throws DataError naming
+// key and wanted type.
+nlohmann::json options_to_json(const Options& options);
+void apply_json(const nlohmann::json& values, const std::string& label, Options& options);
+
+void print_help(std::ostream& out);
+void print_completion(std::ostream& out);
+
+}  // namespace cogvx::app

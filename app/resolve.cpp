@@ -1,0 +1,324 @@
+#include "app/resolve.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "core/base/errors.h"
+#include "core/schedule/scheduler.h"
+#include "io/atomic_file.h"
+#include "io/video_writer.h"
+
+namespace cogvx::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kSizeStep = 16;  // 8 of the VAE times 2 of the patches
+constexpr int64_t kMaxExtent = 8192;
+constexpr int64_t kMaxFrames = 1024;
+constexpr int64_t kTileHeightStep = 48;
+constexpr int64_t kTileWidthStep = 40;
+
+std::string size_text(int64_t width, int64_t height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
+
+int64_t nearest_multiple(int64_t value, int64_t step) {
+  return std::max(step, (value + step / 2) / step * step);
+}
+
+void check_size(const Options& options, const ModelKind& kind, const Request& r) {
+  if (r.width < kSizeStep || r.height < kSizeStep || r.width > kMaxExtent ||
+      r.height > kMaxExtent || r.width % kSizeStep != 0 || r.height % kSizeStep != 0) {
+    throw UsageError("--width x --height is " + size_text(r.width, r.height) +
+                     ", both must be multiples of 16 from 16 to 8192; nearest: " +
+                     size_text(std::min(nearest_multiple(r.width, kSizeStep), kMaxExtent),
+                               std::min(nearest_multiple(r.height, kSizeStep), kMaxExtent)));
+  }
+  const bool trained = std::any_of(kind.sizes.begin(), kind.sizes.end(), [&](io::FrameSize s) {
+    return s.width == r.width && s.height == r.height;
+  });
+  if (trained || options.allow_untrained_size) return;
+  std::string sizes;
+  for (const io::FrameSize& s : kind.sizes)
+    sizes += (sizes.empty() ? "" : ", ") + size_text(s.width, s.height);
+  throw UsageError("--width x --height is " + size_text(r.width, r.height) + ", a " + kind.name +
+                   " model was trained at " + sizes + "; use that, or pass --allow-untrained-size");
+}
+
+void check_frames(const Options& options, const ModelKind& kind, const Request& r,
+                  std::vector<std::string>& notices) {
+  if (r.num_frames < 1 || r.num_frames > kMaxFrames) {
+    throw UsageError("--frames is " + std::to_string(r.num_frames) + ", wanted 1 to " +
+                     std::to_string(kMaxFrames));
+  }
+  if (std::find(kind.frames.begin(), kind.frames.end(), r.num_frames) == kind.frames.end()) {
+    const auto distance = [&](int64_t frames) { return std::abs(frames - r.num_frames); };
+    const int64_t nearest =
+        *std::min_element(kind.frames.begin(), kind.frames.end(),
+                          [&](int64_t a, int64_t b) { return distance(a) < distance(b); });
+    if (!options.allow_untrained_size) {
+      throw UsageError(
+          "--frames is " + std::to_string(r.num_frames) + ", a " + kind.name +
+          " model was trained at 8N+1 frames up to " + std::to_string(kind.frames.back()) +
+          "; nearest: " + std::to_string(nearest) + " (or pass --allow-untrained-size)");
+    }
+  }
+  const int64_t decoded = decoded_frames((r.num_frames - 1) / 4 + 1);
+  if (decoded != r.num_frames) {
+    notices.push_back("--frames " + std::to_string(r.num_frames) + " gives " +
+                      std::to_string(decoded) +
+                      " frames, as in diffusers: the VAE decodes an even number of latent frames "
+                      "to four frames each");
+  }
+}
+
+TileSize choose_tile(const Options& options, const VaeConfig& vae) {
+  TileSize tile = default_tile(vae);
+  if (options.vae_tiling == "off") {
+    if (!options.vae_tile.empty())
+      throw UsageError("--vae-tile is given with --vae-tiling off; drop one of them");
+    return {};
+  }
+  if (!options.vae_tile.empty()) {
+    char cross = 0, rest = 0;
+    if (std::sscanf(options.vae_tile.c_str(), "%ld%c%ld%c", &tile.height, &cross, &tile.width,
+                    &rest) != 3 ||
+        cross != 'x') {
+      throw UsageError("--vae-tile is '" + options.vae_tile +
+                       "', wanted HxW in pixels, for example 240x360");
+    }
+  }
+  const bool legal = tile.height >= kTileHeightStep && tile.width >= kTileWidthStep &&
+                     tile.height <= kMaxExtent && tile.width <= kMaxExtent &&
+                     tile.height % kTileHeightStep == 0 && tile.width % kTileWidthStep == 0;
+  if (!legal) {
+    throw UsageError(
+        (options.vae_tile.empty() ? std::string("the VAE's own tile") : "--vae-tile") + " is " +
+        std::to_string(tile.height) + "x" + std::to_string(tile.width) +
+        ", the height must be a multiple of 48 and the width of 40; nearest: --vae-tile " +
+        std::to_string(nearest_multiple(std::min(tile.height, kMaxExtent), kTileHeightStep)) + "x" +
+        std::to_string(nearest_multiple(std::min(tile.width, kMaxExtent), kTileWidthStep)) +
+        ", or --vae-tiling off");
+  }
+  return tile;
+}
+
+at::ScalarType choose_dtype(const Options& options, const Checkpoint& checkpoint,
+                            std::vector<std::string>& notices) {
+  if (options.dtype == "fp16") {
+    throw UsageError(
+        "--dtype fp16 is not computed on a CPU (its arithmetic has no fp16); use --dtype fp32 or "
+        "bf16");
+  }
+  if (options.dtype == "fp32") return at::kFloat;
+  if (options.dtype == "bf16") return at::kBFloat16;
+  if (checkpoint.stored_dtype == "BF16") return at::kBFloat16;
+  if (checkpoint.stored_dtype == "F16") {
+    notices.push_back(
+        "the checkpoint is fp16, which a CPU does not compute in: using fp32 (--dtype bf16 is "
+        "faster)");
+  }
+  return at::kFloat;
+}
+
+uint64_t choose_seed(int64_t seed) {
+  if (seed >= 0) return static_cast<uint64_t>(seed);
+  if (seed != -1)
+    throw UsageError("--seed is " + std::to_string(seed) + ", wanted 0 or more, or -1 to pick one");
+  uint32_t picked = 0;
+  if (getrandom(&picked, sizeof picked, 0) != sizeof picked)
+    throw Error("the system gives no random seed");
+  return picked;
+}
+
+std::string read_prompt(const Options& options) {
+  if (options.prompt) return *options.prompt;
+  std::string text;
+  if (options.prompt_file == "-") {
+    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  } else {
+    std::ifstream file(options.prompt_file, std::ios::binary);
+    if (!file) throw DataError("--prompt-file " + options.prompt_file + ": cannot be read");
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+void choose_scheduler(const Options& options, const Checkpoint& checkpoint, const ModelKind& kind,
+                      Request& r) {
+  r.scheduler = checkpoint.scheduler;
+  r.scheduler.kind = options.scheduler == "ddim"  ? SchedulerKind::kDdim
+                     : options.scheduler == "dpm" ? SchedulerKind::kDpm
+                                                  : kind.scheduler;
+  r.scheduler.timestep_spacing = TimestepSpacing::kTrailing;
+  r.dynamic_cfg = options.dynamic_cfg == "auto" ? r.scheduler.kind == SchedulerKind::kDpm
+                                                : options.dynamic_cfg == "on";
+  (void)inference_timesteps(r.scheduler, options.steps);
+}
+
+int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
+  const int64_t longest = c.max_text_seq_length;
+  const int64_t tokens = options.max_text_tokens.value_or(longest);
+  if (!c.use_rotary_positional_embeddings && tokens != longest) {
+    throw UsageError("--max-text-tokens is " + std::to_string(tokens) +
+                     ", this model's positions fix it at " + std::to_string(longest));
+  }
+  if (tokens < 1 || tokens > longest) {
+    throw UsageError("--max-text-tokens is " + std::to_string(tokens) + ", this model takes 1 to " +
+                     std::to_string(longest));
+  }
+  return tokens;
+}
+
+Placement choose_placement(const Options& options) {
+  if (options.device == "cuda") {
+    throw DeviceError(
+        "--device cuda: this version computes on the CPU only; the CUDA part comes in a later one");
+  }
+  const int64_t threads = options.threads.value_or(available_cores());
+  if (threads < 1 || threads > 1024) {
+    throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to 1024");
+  }
+  return {.device = "cpu", .threads = static_cast<int>(threads)};
+}
+
+OutputPlan plan_output(const Options& options, const ModelKind& kind, const Request& r) {
+  const io::FrameRate rate = options.fps.empty() ? kind.frame_rate : parse_frame_rate(options.fps);
+  const fs::path video = options.output;
+  OutputPlan plan{.video = options.output,
+                  .sidecar = fs::path(video).replace_extension(".json"),
+                  .latents = options.save_latents,
+                  .keep_latents = !options.save_latents.empty(),
+                  .frames_dir = options.frames_dir,
+                  .frame_rate = rate,
+                  .crf = static_cast<int>(options.crf),
+                  .overwrite = options.overwrite};
+  io::check_video(video, {static_cast<int>(r.width), static_cast<int>(r.height)},
+                  {.frame_rate = rate, .crf = plan.crf, .metadata = {}});
+  io::check_writable(video, options.overwrite);
+  io::check_writable(plan.sidecar, options.overwrite);
+  if (plan.keep_latents) {
+    io::check_writable(plan.latents, options.overwrite);
+  } else if (options.decode_latents.empty()) {
+    plan.latents = fs::path(video).replace_extension(".latents.safetensors");
+    io::check_writable(plan.latents, options.overwrite);
+  }
+  if (!plan.frames_dir.empty() && fs::exists(plan.frames_dir)) {
+    if (!fs::is_directory(plan.frames_dir))
+      throw OutputError("--frames-dir " + plan.frames_dir + ": exists and is not a folder");
+    if (!options.overwrite && !fs::is_empty(plan.frames_dir)) {
+      throw UsageError("--frames-dir " + plan.frames_dir +
+                       ": holds files already; pass --overwrite to replace its frames");
+    }
+  }
+  return plan;
+}
+
+}  // namespace
+
+io::FrameRate parse_frame_rate(const std::string& text) {
+  int numerator = 0, denominator = 1;
+  char slash = '/', rest = 0;
+  const int fields = std::sscanf(text.c_str(), "%d%c%d%c", &numerator, &slash, &denominator, &rest);
+  const bool whole = fields == 1, rational = fields == 3 && slash == '/';
+  if ((!whole && !rational) || numerator < 1 || denominator < 1 || numerator > 1'000'000 ||
+      denominator > 1'000'000) {
+    throw UsageError("--fps is '" + text + "', wanted frames per second such as 8 or 30000/1001");
+  }
+  return {numerator, denominator};
+}
+
+std::string frame_rate_text(const io::FrameRate& rate) {
+  return std::to_string(rate.numerator) +
+         (rate.denominator == 1 ? "" : "/" + std::to_string(rate.denominator));
+}
+
+void check_options(const Options& options) {
+  if (options.model.empty())
+    throw UsageError(
+        "--model is missing: the checkpoint directory, for example --model configs/demo");
+  if (!options.decode_latents.empty()) {
+    if (options.prompt || !options.prompt_file.empty()) {
+      throw UsageError("--decode-latents brings its own request; drop the prompt");
+    }
+    return;
+  }
+  if (options.prompt && !options.prompt_file.empty())
+    throw UsageError("--prompt and --prompt-file are both given; drop one of them");
+  if (!options.prompt && options.prompt_file.empty()) {
+    throw UsageError(
+        "--prompt is missing: what to show (an explicitly empty --prompt \"\" is legal)");
+  }
+}
+
+RunPlan resolve(const Options& options, const Checkpoint& checkpoint) {
+  RunPlan plan{.kind = find_kind(checkpoint),
+               .request = {},
+               .placement = choose_placement(options),
+               .output = {},
+               .notices = {}};
+  Request& r = plan.request;
+  r.prompt = read_prompt(options);
+  r.negative_prompt = options.negative_prompt;
+  r.width = options.width.value_or(plan.kind.sizes.front().width);
+  r.height = options.height.value_or(plan.kind.sizes.front().height);
+  r.num_frames = options.frames.value_or(plan.kind.default_frames);
+  check_size(options, plan.kind, r);
+  check_frames(options, plan.kind, r, plan.notices);
+  r.steps = options.steps;
+  r.guidance_scale = options.guidance_scale;
+  if (!r.uses_guidance() && !r.negative_prompt.empty()) {
+    plan.notices.push_back("--negative-prompt has no effect with --guidance-scale 1 or less");
+  }
+  choose_scheduler(options, checkpoint, plan.kind, r);
+  r.dtype = choose_dtype(options, checkpoint, plan.notices);
+  r.vae_tile = choose_tile(options, checkpoint.vae);
+  r.max_text_tokens = choose_text_tokens(options, checkpoint.transformer);
+  r.seed = choose_seed(options.seed);
+  plan.output = plan_output(options, plan.kind, r);
+  return plan;
+}
+
+Options resolved_options(const Options& options, const RunPlan& plan) {
+  const Request& r = plan.request;
+  Options o = options;
+  o.prompt = r.prompt;
+  o.prompt_file.clear();
+  o.task = r.task;
+  o.width = r.width;
+  o.height = r.height;
+  o.frames = r.num_frames;
+  o.fps = frame_rate_text(plan.output.frame_rate);
+  o.dynamic_cfg = r.dynamic_cfg ? "on" : "off";
+  o.scheduler = scheduler_kind_name(r.scheduler.kind);
+  o.seed = static_cast<int64_t>(r.seed);
+  o.dtype = dtype_name(r.dtype);
+  if (r.vae_tile.height > 0)
+    o.vae_tile = std::to_string(r.vae_tile.height) + "x" + std::to_string(r.vae_tile.width);
+  o.max_text_tokens = r.max_text_tokens;
+  o.device = plan.placement.device;
+  o.threads = plan.placement.threads;
+  return o;
+}
+
+RunPlan resolve_decoding(const Options& options, const Checkpoint& checkpoint,
+                         const Request& request) {
+  RunPlan plan{.kind = find_kind(checkpoint),
+               .request = request,
+               .placement = choose_placement(options),
+               .output = {},
+               .notices = {}};
+  plan.output = plan_output(options, plan.kind, request);
+  return plan;
+}
+
+}  // namespace cogvx::app

@@ -1,0 +1,94 @@
+#include "app/sidecar.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/base/errors.h"
+#include "core/weights/config.h"
+
+namespace cogvx::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+
+const json& member(const json& object, const char* key, const std::string& path) {
+  if (!object.is_object() || !object.contains(key)) {
+    throw DataError(path + ": is not a sidecar of cogvx-gen: '" + key + "' is missing");
+  }
+  return object.at(key);
+}
+
+json read_sidecar(const std::string& path) {
+  json sidecar = read_json_object(path);
+  if (member(sidecar, "cogvx_sidecar", path) != kFormat) {
+    throw DataError(path + ": is a sidecar of format " + sidecar.at("cogvx_sidecar").dump() +
+                    ", this version reads " + std::to_string(kFormat));
+  }
+  return sidecar;
+}
+
+}  // namespace
+
+json report_to_json(const RunReport& report) {
+  const OutputPlan& output = report.plan.output;
+  json seconds = json::object(), peaks = json::object();
+  for (const StageReport& stage : report.stages) {
+    seconds[stage.stage] = stage.seconds;
+    peaks[stage.stage] = stage.peak_bytes;
+  }
+  return {{"cogvx_sidecar", kFormat},
+          {"output", output.video},
+          {"kind", report.plan.kind.name},
+          {"request", request_to_json(report.plan.request)},
+          {"engine", engine_to_json(report.engine)},
+          {"placement", placement_to_json(report.plan.placement)},
+          {"fps", frame_rate_text(output.frame_rate)},
+          {"crf", output.crf},
+          {"frames", report.frames},
+          {"sha256_latents", report.sha256_latents},
+          {"sha256_frames", report.sha256_frames},
+          {"seconds", {seconds}},
+          {"peak_memory_bytes", {peaks}},
+          {"units", {report.units}}};
+}
+
+json sidecar_options(const std::string& path) {
+  const json sidecar = read_sidecar(path);
+  const Request r = sidecar_request(path);
+  json options = {{"prompt", r.prompt},
+                  {"negative_prompt", r.negative_prompt},
+                  {"task", r.task},
+                  {"width", r.width},
+                  {"height", r.height},
+                  {"frames", r.num_frames},
+                  {"fps", member(sidecar, "fps", path)},
+                  {"crf", member(sidecar, "crf", path)},
+                  {"steps", r.steps},
+                  {"guidance_scale", r.guidance_scale},
+                  {"dynamic_cfg", r.dynamic_cfg ? "on" : "off"},
+                  {"scheduler", scheduler_kind_name(r.scheduler.kind)},
+                  {"seed", r.seed},
+                  {"dtype", dtype_name(r.dtype)},
+                  {"vae_tiling", r.vae_tile.height > 0 ? "on" : "off"},
+                  {"max_text_tokens", r.max_text_tokens},
+                  {"allow_untrained_size", true}};
+  if (r.vae_tile.height > 0) {
+    options["vae_tile"] =
+        std::to_string(r.vae_tile.height) + "x" + std::to_string(r.vae_tile.width);
+  }
+  return options;
+}
+
+Request sidecar_request(const std::string& path) {
+  const json sidecar = read_sidecar(path);
+  return request_from_json(member(sidecar, "request", path), path);
+}
+
+json sidecar_engine(const std::string& path) {
+  const json sidecar = read_sidecar(path);
+  return member(sidecar, "engine", path);
+}
+
+}  // namespace cogvx::app

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "app/engine.h"
+#include "app/resolve.h"
+#include "core/pipeline/request.h"
+
+namespace cogvx::app {
+
+struct StageReport {
+  std::string stage;
+  double seconds = 0;
+  int64_t peak_bytes = 0;
+};
+
+// All there is to say about a finished video.
+struct RunReport {
+  RunPlan plan;
+  Engine engine;
+  std::string sha256_latents;
+  std::string sha256_frames;
+  int64_t frames = 0;
+  std::vector<StageReport> stages;
+  std::map<std::string, int64_t> units;  // how many units of each kind this rank ran
+};
+
+// The sidecar file and the --json line.
+nlohmann::json report_to_json(const RunReport& report);
+
+// The options that repeat the video of a sidecar. Throws DataError.
+nlohmann::json sidecar_options(const std::string& path);
+// Its request and engine, to be compared with what a repetition found.
+Request sidecar_request(const std::string& path);
+nlohmann::json sidecar_engine(const std::string& path);
+
+}  // namespace cogvx::app

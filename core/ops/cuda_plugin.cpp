@@ -1,0 +1,132 @@
+#include "core/ops/cuda_plugin.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/base/errors.h"
+#include "core/ops/cuda/device_probe.h"
+
+namespace cogvx {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr const char* kPluginName = "libcogvx_cuda.so";
+constexpr const char* kOrCpu = ", or run on the CPU";
+
+[[noreturn]] void fail(const std::string& found, const std::string& cure) {
+  throw DeviceError("CUDA: " + found + "; " + cure + kOrCpu);
+}
+
+[[noreturn]] void fail_without_plugin(const fs::path& folder) {
+#ifdef COGVX_CUDA_PLUGIN_BUILT
+  fail("the plugin " + std::string(kPluginName) + " was built with this program but is not in '" +
+           folder.string() + "', its lib or the lib beside it",
+       "copy it there");
+#else
+  fail("this build has no CUDA part (no " + std::string(kPluginName) + " near '" + folder.string() +
+           "'); it was configured without nvcc 13 or with COGVX_CUDA=OFF",
+       "install nvcc 13 and build again with -DCOGVX_CUDA=ON");
+#endif
+}
+
+fs::path find_plugin(const fs::path& folder) {
+  for (const fs::path& place : {folder, folder / "lib", folder / ".." / "lib"}) {
+    std::error_code ignored;
+    const fs::path file = place / kPluginName;
+    if (fs::is_regular_file(file, ignored)) return file.lexically_normal();
+  }
+  fail_without_plugin(folder);
+}
+
+// The plugin stays loaded: the CUDA runtime inside it does not survive being unloaded.
+CogvxCudaProbeFunction load_probe(const fs::path& plugin) {
+  void* library = dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    fail("'" + plugin.string() + "' cannot be loaded: " + (reason ? reason : "no reason given"),
+         "build it again");
+  }
+  void* entry = dlsym(library, COGVX_CUDA_PROBE_NAME);
+  if (entry == nullptr) {
+    fail("'" + plugin.string() + "' is not this program's plugin: it has no " +
+             COGVX_CUDA_PROBE_NAME,
+         "build it again");
+  }
+  return reinterpret_cast<CogvxCudaProbeFunction>(entry);
+}
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+void check_status(int status, const CogvxCudaProbe& probe, const fs::path& plugin) {
+  switch (status) {
+    case kCogvxCudaOk:
+      return;
+    case kCogvxCudaNoDriver:
+      fail("no NVIDIA driver on this machine (libcuda.so.1 not found)",
+           "install one that serves CUDA " + version_text(probe.runtime_version) + " or newer");
+    case kCogvxCudaDriverTooOld:
+      fail("the NVIDIA driver serves CUDA " + version_text(probe.driver_version) +
+               " and this build wants " + version_text(probe.runtime_version),
+           "install a newer driver");
+    case kCogvxCudaNoDevice:
+      fail("the driver shows no device", "check nvidia-smi and CUDA_VISIBLE_DEVICES");
+    case kCogvxCudaOtherAbi:
+      fail("'" + plugin.string() + "' speaks version " + std::to_string(probe.abi) +
+               " of the plugin's interface and this program " + std::to_string(kCogvxCudaAbi),
+           "build both together");
+    default:
+      fail(std::string("the driver cannot be asked for its devices: ") + probe.error,
+           "check nvidia-smi");
+  }
+}
+
+std::string describe(const CudaDevice& device) {
+  return device.name + " (compute capability " + std::to_string(device.compute_major) + "." +
+         std::to_string(device.compute_minor) + ")";
+}
+
+std::vector<CudaDevice> devices_of(const CogvxCudaProbe& probe) {
+  std::vector<CudaDevice> devices;
+  const int count = std::min<int>(probe.device_count, kCogvxCudaMaxDevices);
+  for (int i = 0; i < count; ++i) {
+    const CogvxCudaDevice& device = probe.devices[i];
+    devices.push_back({.index = i,
+                       .name = device.name,
+                       .compute_major = device.compute_major,
+                       .compute_minor = device.compute_minor,
+                       .multiprocessors = device.multiprocessors,
+                       .memory_bytes = device.memory_bytes,
+                       .supported = device.supported != 0});
+  }
+  return devices;
+}
+
+}  // namespace
+
+CudaReport probe_cuda(const fs::path& folder) {
+  const fs::path plugin = find_plugin(folder);
+  const CogvxCudaProbeFunction ask = load_probe(plugin);
+  // 20 KB: too much for a worker's stack to be given without thought.
+  const auto probe = std::make_unique<CogvxCudaProbe>();
+  probe->abi = kCogvxCudaAbi;
+  check_status(ask(probe.get()), *probe, plugin);
+
+  CudaReport report{.plugin = plugin,
+                    .driver_version = version_text(probe->driver_version),
+                    .runtime_version = version_text(probe->runtime_version),
+                    .devices = devices_of(*probe)};
+  if (std::none_of(report.devices.begin(), report.devices.end(),
+                   [](const CudaDevice& device) { return device.supported; })) {
+    const std::string first = report.devices.empty() ? "none" : describe(report.devices.front());
+    fail("no device that this build was compiled for: found " + first + ", wanted " +
+             probe->architectures,
+         "use a device of compute capability 8.0 or newer");
+  }
+  return report;
+}
+
+}  // namespace cogvx

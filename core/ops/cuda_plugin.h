@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cogvx {
+
+struct CudaDevice {
+  int index = 0;
+  std::string name;
+  int compute_major = 0;
+  int compute_minor = 0;
+  int multiprocessors = 0;
+  uint64_t memory_bytes = 0;
+  // Whether the plugin was compiled for it; at least one device of a report is.
+  bool supported = false;
+};
+
+struct CudaReport {
+  std::filesystem::path plugin;
+  std::string driver_version;   // the newest CUDA that the driver serves, "13.0"
+  std::string runtime_version;  // the CUDA that the plugin was built with
+  std::vector<CudaDevice> devices;
+};
+
+// Loads the CUDA plugin, libcogvx_cuda.so, and asks it for this machine's devices. It is looked for
+// in `folder`, `folder`/lib and `folder`/../lib, so the program's own folder will do, installed or
+// in a build. Throws DeviceError, in one line that says why not, where nothing can compute.
+CudaReport probe_cuda(const std::filesystem::path& folder);
+
+}  // namespace cogvx

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/pipeline/request.h"
+#include "core/weights/checkpoint.h"
+
+namespace cogvx {
+
+// Highest resident memory of each stage in bytes, from shapes alone. Counted: the program with
+// libtorch (kRuntimeBytes), the stage's weights in the compute dtype, the tensor being converted,
+// and the activations that live at the stage's peak.
+struct MemoryPlan {
+  int64_t encode_text = 0;
+  int64_t denoise = 0;
+  int64_t decode = 0;
+  bool operator==(const MemoryPlan&) const = default;
+};
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request);
+
+}  // namespace cogvx

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/base/shapes.h"
+#include "core/ops/ops.h"
+
+// Who owns which units of work. Every function is pure and gives each unit exactly one owner; how
+// many ranks there are decides only who, never what a unit is. Shares are contiguous and as even as
+// units allow, the first ranks taking one more; a rank may own nothing; nothing is padded.
+namespace cogvx {
+
+// Rows of the joint sequence, one range per rank in order: whole blocks of kBlockRows, the last
+// block as short as it is. A rank without rows has an empty range where its rows would begin.
+std::vector<RowRange> deal_rows(int64_t rows, int ranks);
+
+// Attention units (head, query tile), in head-major order, as runs per rank: whole heads when there
+// is one for every rank, else runs of tiles, so that every rank has work while units last.
+std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks);
+
+// VAE tiles, largest first, each to the rank with the least area so far: the owner of each tile.
+std::vector<int> deal_tiles(std::span<const int64_t> areas, int ranks);
+
+}  // namespace cogvx

@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# What the scripts share; sourced, never run.
+
+die() {
+  echo "$(basename "$0"): $*" >&2
+  exit 2
+}
+
+# Compilers that run at once: one per core, but a file with PyTorch's headers wants 1.5 GB.
+build_jobs() {
+  local cores memory_kb
+  cores=$(nproc)
+  memory_kb=$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)
+  local by_memory=$((memory_kb / 1500000))
+  ((by_memory >= 1)) || by_memory=1
+  echo $((cores < by_memory ? cores : by_memory))
+}
+
+# Files of these patterns that git tracks or would track, NUL-separated. A checkout may belong to another user.
+source_files() {
+  local list
+  list=$(mktemp)
+  git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard -- "$@" >"$list" ||
+    die "git cannot list the files of '$PWD'; run this in a git checkout"
+  # A file deleted but not yet committed is still on git's list.
+  while IFS= read -r -d '' file; do
+    [ ! -e "$file" ] || printf '%s\0' "$file"
+  done <"$list"
+  rm -f "$list"
+}

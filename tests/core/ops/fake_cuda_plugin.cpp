@@ -1,0 +1,54 @@
+// Stands in for libcogvx_cuda.so where there is no GPU: answers what COGVX_FAKE_CUDA names.
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "core/ops/cuda/device_probe.h"
+
+namespace {
+
+void set_device(CogvxCudaDevice& device, const char* name, int major, bool supported) {
+  std::snprintf(device.name, sizeof device.name, "%s", name);
+  device.compute_major = major;
+  device.multiprocessors = 132;
+  device.memory_bytes = 80ULL << 30;
+  device.supported = supported;
+}
+
+int fill(CogvxCudaProbe& probe, std::string_view scene) {
+  probe.driver_version = 13010;
+  probe.runtime_version = 13000;
+  std::snprintf(probe.architectures, sizeof probe.architectures, "80 90");
+  if (scene == "no driver") {
+    probe.driver_version = 0;
+    return kCogvxCudaNoDriver;
+  }
+  if (scene == "old driver") {
+    probe.driver_version = 12020;
+    return kCogvxCudaDriverTooOld;
+  }
+  if (scene == "no device") return kCogvxCudaNoDevice;
+  if (scene == "other abi") {
+    probe.abi = 7;
+    return kCogvxCudaOtherAbi;
+  }
+  if (scene == "broken") {
+    std::snprintf(probe.error, sizeof probe.error, "system not yet initialized");
+    return kCogvxCudaOtherError;
+  }
+  if (scene == "old device") {
+    probe.device_count = 1;
+    set_device(probe.devices[0], "Old One", 6, false);
+    return kCogvxCudaOk;
+  }
+  probe.device_count = 2;
+  set_device(probe.devices[0], "New One", 9, true);
+  set_device(probe.devices[1], "Old One", 6, false);
+  return kCogvxCudaOk;
+}
+
+}  // namespace
+
+extern "C" int cogvx_cuda_probe(CogvxCudaProbe* probe) {
+  return fill(*probe, std::getenv("COGVX_FAKE_CUDA"));
+}

@@ -1,0 +1,124 @@
+// The reason this program exists: one request gives the same bytes on any number of ranks.
+#include <ATen/ops/isfinite.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "parallel/ownership.h"
+#include "parallel/ulysses_exchange.h"
+#include "tests/parallel/thread_group.h"
+#include "tests/parallel/tiny_transformer.h"
+#include "tests/support/test_paths.h"
+
+namespace cogvx {
+namespace {
+
+using test::ForwardInputs;
+using test::TinyConfig;
+
+int64_t different_bytes(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return -1;
+  const at::Tensor x = a.contiguous(), y = b.contiguous();
+  const auto* p = static_cast<const char*>(x.const_data_ptr());
+  const auto* q = static_cast<const char*>(y.const_data_ptr());
+  int64_t different = 0;
+  for (size_t i = 0; i < x.nbytes(); ++i) different += p[i] != q[i];
+  return different;
+}
+
+// A checkpoint, inputs, and what one process on one thread makes of them.
+class Reference {
+ public:
+  Reference(const TinyConfig& tiny, at::ScalarType dtype)
+      : config_(test::tiny_transformer_config(tiny)), dtype_(dtype) {
+    test::write_random_checkpoint(folder_.path(), config_, 7);
+  }
+
+  void add(PatchGrid grid, int64_t text_rows) {
+    inputs_.push_back(test::random_inputs(config_, grid, text_rows, dtype_, 11 + inputs_.size()));
+    IdentityExchange identity;
+    wanted_.push_back(
+        test::run_transformer(folder_.path(), config_, dtype_, 1, identity, {inputs_.back()})[0]);
+    ASSERT_TRUE(at::isfinite(wanted_.back()).all().item<bool>());
+  }
+
+  // Every rank's prediction is the reference, byte for byte.
+  void expect_equal_on(int ranks, int64_t head_groups = 1) const {
+    test::run_ranks(ranks, [&](Group& group) {
+      UlyssesExchange exchange(group, {.head_groups = head_groups});
+      const int threads = 1 + group.rank() % 2;
+      const std::vector<at::Tensor> found =
+          test::run_transformer(folder_.path(), config_, dtype_, threads, exchange, inputs_);
+      for (size_t i = 0; i < inputs_.size(); ++i) {
+        EXPECT_EQ(different_bytes(found[i], wanted_[i]), 0)
+            << "of " << wanted_[i].nbytes() << " bytes; rank " << group.rank() << " of " << ranks
+            << ", input " << i << ", " << head_groups << " head groups";
+      }
+    });
+  }
+
+ private:
+  test::TemporaryFolder folder_;
+  TransformerConfig config_;
+  at::ScalarType dtype_;
+  std::vector<ForwardInputs> inputs_;
+  std::vector<at::Tensor> wanted_;
+};
+
+constexpr PatchGrid kSmall{3, 4, 6};    // 72 video rows
+constexpr PatchGrid kLarge{3, 10, 18};  // 540 video rows
+constexpr int kWorlds[] = {1, 2, 3, 4, 5, 8};
+
+TEST(SequenceExchange, ThreeRanksEqualOneRank) {
+  Reference reference({.heads = 3, .rotary = true}, at::kFloat);
+  reference.add(kSmall, 58);  // 130 rows: the cut runs through neither text nor video alone
+  reference.expect_equal_on(3);
+}
+
+struct Case {
+  const char* name;
+  TinyConfig tiny;
+  at::ScalarType dtype;
+};
+
+class SequenceExchangeOf : public testing::TestWithParam<Case> {};
+
+TEST_P(SequenceExchangeOf, EqualsOneRankOnOneToEightRanks) {
+  Reference reference(GetParam().tiny, GetParam().dtype);
+  reference.add(kSmall, 57);    // 129 rows: the last block is one row
+  reference.add(kSmall, 58);    // two rows
+  reference.add(kSmall, 59);    // three rows
+  reference.add(kSmall, 130);   // text fills whole blocks, and more than one rank
+  reference.add({1, 2, 2}, 5);  // less than a block: one rank owns everything
+  reference.add(kLarge, 37);    // 577 rows: more blocks than ranks, the last of one row
+  for (int ranks : kWorlds) reference.expect_equal_on(ranks);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Configs, SequenceExchangeOf,
+    testing::Values(
+        Case{"ThreeHeadsSincosFp32", {.heads = 3}, at::kFloat},
+        Case{"ThreeHeadsSincosBf16", {.heads = 3}, at::kBFloat16},
+        Case{"ThreeHeadsRotaryFp32", {.heads = 3, .rotary = true}, at::kFloat},
+        Case{"ThreeHeadsRotaryBf16", {.heads = 3, .rotary = true}, at::kBFloat16},
+        Case{"FiveHeadsSincosFp32", {.heads = 5}, at::kFloat},
+        Case{"FiveHeadsRotaryBf16", {.heads = 5, .rotary = true}, at::kBFloat16},
+        Case{"ThirtyHeadsSincosBf16", {.heads = 30, .head_dim = 16}, at::kBFloat16},
+        Case{"ThirtyHeadsRotaryFp32", {.heads = 30, .head_dim = 16, .rotary = true}, at::kFloat}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(SequenceExchange, SeveralHeadGroupsEqualOne) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    Reference reference({.heads = 5, .rotary = true}, dtype);
+    reference.add(kSmall, 59);
+    reference.add(kLarge, 37);
+    for (int64_t head_groups : {2, 5}) {
+      for (int ranks : {1, 3, 8}) reference.expect_equal_on(ranks, head_groups);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cogvx
