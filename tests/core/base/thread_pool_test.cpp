@@ -54,6 +54,9 @@ TEST(ThreadPool, ARunInsideAUnitRunsOnTheSpot) {
 
 TEST(ThreadPool, AtenSeesOneThreadInTheCallerAndInEveryWorker) {
   at::set_num_threads(2);
+  ASSERT_EQ(at::get_num_threads(), 2);
+  { const ThreadPool alone(1); }
+  EXPECT_EQ(at::get_num_threads(), 1);
   ThreadPool pool(3);
   EXPECT_EQ(at::get_num_threads(), 1);
   std::mutex mutex;
