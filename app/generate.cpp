@@ -12,6 +12,7 @@
 #include "core/base/sha256.h"
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "core/pipeline/memory_plan.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
 #include "core/weights/weight_map.h"
@@ -157,10 +158,17 @@ class Run {
     reset_peak_resident();
     const auto start = std::chrono::steady_clock::now();
     work();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     report_.stages.push_back(
-        {stage_name(stage),
-         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-         peak_resident_bytes()});
+        {stage_name(stage), seconds.count(), peak_resident_bytes(), predicted_bytes(stage)});
+  }
+
+  int64_t predicted_bytes(Stage stage) {
+    const MemoryPlan plan = plan_memory(checkpoint_, request());
+    return stage == Stage::kEncodeText ? plan.encode_text
+           : stage == Stage::kDenoise  ? plan.denoise
+           : stage == Stage::kDecode   ? plan.decode
+                                       : 0;
   }
 
   void write_outputs(const at::Tensor& frames) {
