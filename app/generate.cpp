@@ -164,7 +164,7 @@ class Run {
   }
 
   int64_t predicted_bytes(Stage stage) {
-    const MemoryPlan plan = plan_memory(checkpoint_, request());
+    const MemoryPlan plan = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
     return stage == Stage::kEncodeText ? plan.encode_text
            : stage == Stage::kDenoise  ? plan.denoise
            : stage == Stage::kDecode   ? plan.decode

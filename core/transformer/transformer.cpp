@@ -6,6 +6,7 @@
 #include <ATen/ops/silu.h>
 
 #include "core/base/errors.h"
+#include "core/base/memory.h"
 
 namespace cogvx {
 namespace {
@@ -111,6 +112,7 @@ Transformer::Transformer(const TransformerConfig& config, WeightMap& weights, at
         "version runs the "
         "text-to-video checkpoints of CogVideoX 1.0 only");
   }
+  const LoadingAllocations allocations;
   Loader load(config_, weights, dtype, ops);
   const int64_t width = config_.width();
   patch_proj_ = load.patch_projection("patch_embed.proj");
