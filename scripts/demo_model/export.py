@@ -44,6 +44,9 @@ def _replace_entries(staging, output):
             shutil.rmtree(target)
         os.replace(os.path.join(staging, entry), target)
     os.rmdir(staging)
+    for folder, _, names in os.walk(output):
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o644)
 
 
 def export(options):
