@@ -31,13 +31,17 @@ def parse_options():
     parser.add_argument("--n", type=int, default=60, help="held-out prompts, at most 112")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance-scale", type=float, default=6.0)
-    parser.add_argument("--seed", type=int, default=1000, help="seed of the first prompt; the next adds one")
+    parser.add_argument("--seed", type=int, default=1000, help="of the first prompt; each next adds one")
     parser.add_argument("--jobs", type=int, default=1, help="programs at a time (threads of --reference)")
     parser.add_argument("--report", help="write a JSON report to this file")
     parser.add_argument("--sheet", help="write a contact sheet PNG to this file")
     parser.add_argument("--sheet-clips", type=int, default=16)
-    parser.add_argument("--check-checker", action="store_true", help="score true clips and shuffled prompts")
-    parser.add_argument("--check-vae", metavar="DIR", help="score reconstructions by the VAE in this training directory")
+    parser.add_argument(
+        "--check-checker", action="store_true", help="score true clips and shuffled prompts"
+    )
+    parser.add_argument(
+        "--check-vae", metavar="DIR", help="score reconstructions by the VAE of a training directory"
+    )
     return parser.parse_args()
 
 
@@ -85,28 +89,33 @@ def evaluate(options):
     clips = generate(options, prompts, seeds)
     seconds = time.time() - start
     percentages, readings = score(clips, combinations)
-    label = "diffusers" if options.reference else "cogvx-gen"
-    settings = f"{options.steps} steps, guidance {options.guidance_scale}"
-    print_table(f"{len(clips)} held-out prompts, {settings}, % right", [(label, percentages)])
-    print(f"{seconds / len(clips):.2f} s a clip")
     per_clip = [_clip_report(*row) for row in zip(prompts, seeds, combinations, readings)]
-    for row in per_clip:
-        if row["wrong"]:
-            print(f"wrong {', '.join(row['wrong'])}: {row['prompt']!r} (seed {row['seed']}) reads {row['read']}")
+    report = {
+        "generator": "diffusers" if options.reference else "cogvx-gen",
+        "steps": options.steps,
+        "guidance_scale": options.guidance_scale,
+        "percentages": percentages,
+        "seconds_per_clip": seconds / len(clips),
+        "clips": per_clip,
+    }
+    print_report(report)
     if options.report:
-        report = {
-            "generator": label,
-            "steps": options.steps,
-            "guidance_scale": options.guidance_scale,
-            "percentages": percentages,
-            "seconds_per_clip": seconds / len(clips),
-            "clips": per_clip,
-        }
         with open(options.report, "w") as stream:
             json.dump(report, stream, indent=1)
     if options.sheet:
         shown = options.sheet_clips
         save_contact_sheet(options.sheet, clips[:shown], prompts[:shown])
+
+
+def print_report(report):
+    settings = f"{report['steps']} steps, guidance {report['guidance_scale']}"
+    title = f"{len(report['clips'])} held-out prompts, {settings}, % right"
+    print_table(title, [(report["generator"], report["percentages"])])
+    print(f"{report['seconds_per_clip']:.2f} s a clip")
+    for row in report["clips"]:
+        if row["wrong"]:
+            wrong = ", ".join(f"{name} {row['read'][name]}" for name in row["wrong"])
+            print(f"wrong: {row['prompt']!r} (seed {row['seed']}) reads {wrong}")
 
 
 def main():

@@ -101,5 +101,5 @@ def _spatial_norm_on_small_grid(self, f, zq, conv_cache=None):
 
 
 def speed_up_vae_decoder():
-    """Run the 1x1 convolutions of the spatial norms before the nearest enlargement: same result, less work."""
+    """Run the spatial norms' 1x1 convolutions before the nearest enlargement: same result, less work."""
     autoencoder_kl_cogvideox.CogVideoXSpatialNorm3D.forward = _spatial_norm_on_small_grid

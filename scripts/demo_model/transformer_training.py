@@ -160,6 +160,8 @@ class _Stage:
 def train(options):
     stage = _Stage(options)
     is_first, saved, losses = stage.averager.rank == 0, stage.clock.spent_seconds(), []
+    if stage.progress >= 1.0:
+        return
     while stage.progress < 1.0:
         losses.append(stage.train_step())
         if stage.step % REPORT_STEPS == 0:

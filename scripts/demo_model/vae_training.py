@@ -44,8 +44,9 @@ def load_vae(work):
 def _optimizer(named_parameters, learning_rate):
     matrices, others = [], []
     for name, parameter in named_parameters:
-        is_inner_kernel = parameter.dim() >= 4 and "coder.conv_in" not in name and "coder.conv_out" not in name
-        (matrices if is_inner_kernel else others).append(parameter)
+        at_the_edge = "coder.conv_in" in name or "coder.conv_out" in name
+        is_matrix = parameter.dim() >= 4 and not at_the_edge
+        (matrices if is_matrix else others).append(parameter)
     return MuonWithAdamW(matrices, others, 1.5 * learning_rate, learning_rate)
 
 
@@ -165,13 +166,17 @@ class _Stage:
 def train(options, joint):
     speed_up_vae_decoder()
     stage = _Stage(options, joint)
-    is_first, saved, losses, progress = stage.averager.rank == 0, stage.clock.spent_seconds(), [], 0.0
+    is_first, saved, losses = stage.averager.rank == 0, stage.clock.spent_seconds(), []
+    progress = stage.clock.progress()
+    if progress >= 1.0:
+        return
     while progress < 1.0:
         loss, progress = stage.train_step()
         losses.append(loss)
         if is_first and stage.step % REPORT_STEPS == 0:
             minutes = stage.clock.spent_seconds() / 60
-            training.log(stage.log_path, f"step {stage.step} minutes {minutes:.1f} loss {np.mean(losses):.4f}")
+            figures = f"minutes {minutes:.1f} loss {np.mean(losses):.4f}"
+            training.log(stage.log_path, f"step {stage.step} {figures}")
             losses = []
         if stage.clock.spent_seconds() - saved > SAVE_SECONDS:
             saved = stage.clock.spent_seconds()
