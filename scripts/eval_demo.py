@@ -60,11 +60,11 @@ def check_checker():
     print_table("checker, % right", [("true clips", true), ("shuffled prompts", shuffled)])
 
 
-def check_vae(work):
+def check_vae(work, count):
     from demo_model.verification import reconstruction_scores
 
-    percentages, (everywhere, near_shape) = reconstruction_scores(work)
-    print_table("VAE, % right", [("reconstructions", percentages)])
+    percentages, (everywhere, near_shape) = reconstruction_scores(work, count)
+    print_table("VAE, % right", [(f"{count} reconstructions", percentages)])
     print(f"PSNR {everywhere:.2f} dB, near the shape {near_shape:.2f} dB")
 
 
@@ -123,7 +123,7 @@ def main():
     if options.check_checker:
         check_checker()
     elif options.check_vae:
-        check_vae(options.check_vae)
+        check_vae(options.check_vae, options.n)
     else:
         evaluate(options)
     return 0

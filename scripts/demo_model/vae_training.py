@@ -181,8 +181,7 @@ def train(options, joint):
         if stage.clock.spent_seconds() - saved > SAVE_SECONDS:
             saved = stage.clock.spent_seconds()
             stage.save()
-    if joint:
-        stage.vae.load_state_dict(stage.average)
+    stage.vae.load_state_dict(stage.average)
     stage.save()
     if is_first:
         figures = "%.2f dB, near the shape %.2f dB" % psnr(stage.vae.eval(), 24)

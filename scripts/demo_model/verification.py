@@ -21,7 +21,7 @@ def true_clip_scores(seed=7):
     return score(clips, combinations)[0], score(clips, shuffled)[0]
 
 
-def reconstruction_scores(work, count=112, seed=9):
+def reconstruction_scores(work, count, seed=9):
     from .networks import speed_up_vae_decoder
     from .vae_training import load_vae, psnr, reconstruct
 
