@@ -45,7 +45,7 @@ at::Tensor GoldenCase::input(const std::string& name, int64_t index) const {
   std::string stream = recipe.at("stream");
   if (recipe.contains("count") != (index >= 0) || index >= recipe.value("count", int64_t{1}))
     throw std::out_of_range(label() + ": input " + name + " has no index " + std::to_string(index));
-  if (index >= 0) stream.replace(stream.rfind("{i}"), 3, std::to_string(index));
+  if (index >= 0) stream = stream.substr(0, stream.rfind("{i}")) + std::to_string(index);
   const auto shape = recipe.at("shape").get<std::vector<int64_t>>();
   at::Tensor tensor = at::empty(shape, at::kFloat);
   std::vector<float> values = golden_values(stream, static_cast<size_t>(tensor.numel()),

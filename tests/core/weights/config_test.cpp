@@ -1,0 +1,176 @@
+#include "core/weights/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/weights/checkpoint.h"
+#include "tests/core/weights/weights_test_support.h"
+#include "tests/support/test_paths.h"
+#include "tests/support/tiny_checkpoint.h"
+
+namespace cogvx {
+namespace {
+
+using namespace test;
+using nlohmann::json;
+using testing::HasSubstr;
+
+enum class Kind { kTransformer, kVae, kText, kScheduler };
+
+void parse(Kind kind, const json& config) {
+  switch (kind) {
+    case Kind::kTransformer:
+      parse_transformer_config(config, "the file");
+      return;
+    case Kind::kVae:
+      parse_vae_config(config, "the file");
+      return;
+    case Kind::kText:
+      parse_t5_config(config, "the file");
+      return;
+    case Kind::kScheduler:
+      parse_scheduler_config(config, "the file");
+      return;
+  }
+}
+
+TEST(Config, AnEmptyObjectGivesDiffusersDefaults) {
+  EXPECT_EQ(parse_transformer_config(json::object(), "c"), TransformerConfig{});
+  EXPECT_EQ(parse_vae_config(json::object(), "c"), VaeConfig{});
+  EXPECT_EQ(parse_t5_config(json::object(), "c"), T5Config{});
+  EXPECT_EQ(parse_scheduler_config(json::object(), "c"), SchedulerConfig{});
+}
+
+TEST(Config, NullAndUnknownKeysChangeNothing) {
+  EXPECT_EQ(parse_transformer_config(
+                {{"patch_size_t", nullptr}, {"ofs_embed_dim", nullptr}, {"novelty", {1, 2}}}, "c"),
+            TransformerConfig{});
+}
+
+TEST(Config, ValuesAreRead) {
+  const TransformerConfig t = parse_transformer_config({{"num_attention_heads", 48},
+                                                        {"num_layers", 42},
+                                                        {"use_rotary_positional_embeddings", true},
+                                                        {"norm_eps", 1e-4},
+                                                        {"patch_size_t", 2}},
+                                                       "c");
+  EXPECT_EQ(t.width(), 3072);
+  EXPECT_EQ(t.num_layers, 42);
+  EXPECT_EQ(t.norm_eps, 1e-4);
+  EXPECT_EQ(t.patch_size_t, 2);
+  EXPECT_TRUE(t.use_rotary_positional_embeddings);
+  const SchedulerConfig s = parse_scheduler_config({{"_class_name", "CogVideoXDPMScheduler"},
+                                                    {"timestep_spacing", "trailing"},
+                                                    {"prediction_type", "v_prediction"},
+                                                    {"rescale_betas_zero_snr", true}},
+                                                   "c");
+  EXPECT_EQ(s.kind, SchedulerKind::kDpm);
+  EXPECT_EQ(s.timestep_spacing, TimestepSpacing::kTrailing);
+  EXPECT_EQ(s.prediction_type, PredictionType::kVPrediction);
+  EXPECT_TRUE(s.rescale_betas_zero_snr);
+  EXPECT_EQ(parse_vae_config({{"block_out_channels", {8, 16, 16, 24}}, {"norm_num_groups", 4}}, "c")
+                .block_out_channels,
+            (std::vector<int64_t>{8, 16, 16, 24}));
+}
+
+TEST(Config, WrongTypesAndAbsurdNumbersAreDataErrorsThatNameTheKey) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<std::tuple<Kind, const char*, json>> bad{
+      {Kind::kTransformer, "num_layers", "30"},
+      {Kind::kTransformer, "num_layers", 0},
+      {Kind::kTransformer, "num_layers", -1},
+      {Kind::kTransformer, "num_layers", 2.5},
+      {Kind::kTransformer, "num_layers", 1'000'000'000'000},
+      {Kind::kTransformer, "num_layers", std::numeric_limits<uint64_t>::max()},
+      {Kind::kTransformer, "num_attention_heads", json::array()},
+      {Kind::kTransformer, "attention_head_dim", 63},
+      {Kind::kTransformer, "attention_head_dim", 100000},
+      {Kind::kTransformer, "patch_size", 0},
+      {Kind::kTransformer, "norm_eps", "small"},
+      {Kind::kTransformer, "norm_eps", infinity},
+      {Kind::kTransformer, "norm_eps", -1e-5},
+      {Kind::kTransformer, "spatial_interpolation_scale", 0},
+      {Kind::kTransformer, "use_rotary_positional_embeddings", 1},
+      {Kind::kTransformer, "activation_fn", "gelu"},
+      {Kind::kTransformer, "_class_name", "FluxTransformer2DModel"},
+      {Kind::kVae, "block_out_channels", {128, 256}},
+      {Kind::kVae, "block_out_channels", {128, 256, 256, "512"}},
+      {Kind::kVae, "block_out_channels", {128, 256, 256, 0}},
+      {Kind::kVae, "norm_num_groups", 7},
+      {Kind::kVae, "scaling_factor", 0},
+      {Kind::kVae, "temporal_compression_ratio", 8},
+      {Kind::kVae, "use_quant_conv", true},
+      {Kind::kVae, "latent_channels", true},
+      {Kind::kText, "d_model", -4096},
+      {Kind::kText, "feed_forward_proj", "relu"},
+      {Kind::kText, "model_type", "umt5"},
+      {Kind::kText, "relative_attention_num_buckets", 1},
+      {Kind::kScheduler, "_class_name", "EulerDiscreteScheduler"},
+      {Kind::kScheduler, "beta_schedule", "squaredcos_cap_v2"},
+      {Kind::kScheduler, "prediction_type", 1},
+      {Kind::kScheduler, "num_train_timesteps", 1},
+      {Kind::kScheduler, "beta_start", -0.1},
+      {Kind::kScheduler, "trained_betas", {0.1, 0.2}},
+  };
+  for (const auto& [kind, key, value] : bad) {
+    const std::string error = data_error([&, k = kind, n = key, &v = value] {
+      parse(k, json{{n, v}});
+    });
+    EXPECT_THAT(error, HasSubstr("the file: '" + std::string(key) + "'")) << value;
+    EXPECT_THAT(error, HasSubstr("wanted")) << value;
+  }
+}
+
+class CheckpointFolder : public testing::Test {
+ protected:
+  CheckpointFolder() {
+    write_tiny_checkpoint(source_dir() / "tests" / "goldens" / "tiny-30x16.json", folder_.path());
+    write_text(folder_.path() / "tokenizer" / "spiece.model", "");
+  }
+  std::string error() const {
+    return data_error([&] { open_checkpoint(folder_.path()); });
+  }
+  void change(const std::string& file, const std::string& key, const json& value) const {
+    json config = read_json_object(folder_.path() / file);
+    config[key] = value;
+    write_text(folder_.path() / file, config.dump());
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(CheckpointFolder, OpensWithItsConfigs) {
+  const Checkpoint checkpoint = open_checkpoint(folder_.path());
+  EXPECT_EQ(checkpoint.pipeline_class, "CogVideoXPipeline");
+  EXPECT_EQ(checkpoint.transformer.num_attention_heads, 30);
+  EXPECT_EQ(checkpoint.transformer.attention_head_dim, 16);
+  EXPECT_EQ(checkpoint.stored_dtype, "F32");
+}
+
+TEST_F(CheckpointFolder, NamesWhatIsMissing) {
+  for (const char* file : {"tokenizer/spiece.model", "text_encoder/model.safetensors",
+                           "vae/diffusion_pytorch_model.safetensors",
+                           "scheduler/scheduler_config.json", "text_encoder/config.json",
+                           "vae/config.json", "transformer/config.json", "model_index.json"}) {
+    std::filesystem::remove(folder_.path() / file);
+    EXPECT_THAT(error(), HasSubstr(file));
+  }
+  EXPECT_THAT(data_error([] { open_checkpoint("/nonexistent"); }), HasSubstr("/nonexistent"));
+}
+
+TEST_F(CheckpointFolder, ComponentsThatDoNotFitAreNamed) {
+  change("text_encoder/config.json", "d_model", 64);
+  EXPECT_THAT(error(), HasSubstr("text_embed_dim is 32, the text encoder's d_model is 64"));
+}
+
+TEST_F(CheckpointFolder, BrokenJsonIsNamed) {
+  for (const char* text : {"", "{", "[]", "\"text\"", "{\"num_layers\": }"}) {
+    write_text(folder_.path() / "transformer" / "config.json", text);
+    EXPECT_THAT(error(), HasSubstr("config.json: is not a JSON object")) << text;
+  }
+}
+
+}  // namespace
+}  // namespace cogvx

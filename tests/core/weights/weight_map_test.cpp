@@ -1,0 +1,237 @@
+#include "core/weights/weight_map.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/core/weights/weights_test_support.h"
+#include "tests/support/golden.h"
+#include "tests/support/test_paths.h"
+
+namespace cogvx {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+constexpr const char* kStem = "model";
+
+std::string stored_name(at::ScalarType dtype) {
+  return dtype == at::kFloat      ? "F32"
+         : dtype == at::kHalf     ? "F16"
+         : dtype == at::kBFloat16 ? "BF16"
+                                  : "I64";
+}
+
+void write_tensors(const std::filesystem::path& path, const Tensors& tensors) {
+  std::vector<StoredTensor> stored;
+  std::string data;
+  for (const auto& [name, tensor] : tensors) {
+    stored.push_back({name, stored_name(tensor.scalar_type()), tensor.sizes().vec()});
+    data.append(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+  }
+  write_text(path, safetensors_prefix(stored, {}) + data);
+}
+
+Tensors some_tensors() {
+  const at::Tensor x = at::linspace(-3, 7, 24, at::kFloat).view({4, 6});
+  return {{"wide", x},
+          {"half", (x * 1.37).to(at::kHalf)},
+          {"brain", (x * 0.71).to(at::kBFloat16)},
+          // One byte of nothing would do: three halves put the next tensor off every alignment.
+          {"odd", x.flatten().narrow(0, 0, 3).to(at::kBFloat16).clone()},
+          {"last", x.t().contiguous()}};
+}
+
+void write_single(const TemporaryFolder& folder) {
+  write_tensors(folder / "model.safetensors", some_tensors());
+}
+
+void write_index(const TemporaryFolder& folder, const nlohmann::json& weight_map) {
+  write_text(folder / "model.safetensors.index.json",
+             nlohmann::json{{"metadata", {}}, {"weight_map", weight_map}}.dump());
+}
+
+void write_shards(const TemporaryFolder& folder) {
+  const Tensors all = some_tensors();
+  write_tensors(folder / "one.safetensors", {all[4], all[1]});
+  write_tensors(folder / "two.safetensors", {all[3], all[0], all[2]});
+  write_index(folder, {{"wide", "two.safetensors"},
+                       {"half", "one.safetensors"},
+                       {"brain", "two.safetensors"},
+                       {"odd", "two.safetensors"},
+                       {"last", "one.safetensors"}});
+}
+
+std::string map_error(const TemporaryFolder& folder) {
+  return data_error([&] { WeightMap(folder.path(), kStem); });
+}
+
+TEST(WeightMap, TakesEveryDtypeFromOneFileOrShards) {
+  for (const bool shards : {false, true}) {
+    const TemporaryFolder folder;
+    shards ? write_shards(folder) : write_single(folder);
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      WeightMap weights(folder.path(), kStem);
+      for (const auto& [name, tensor] : some_tensors()) {
+        EXPECT_TRUE(weights.contains(name));
+        EXPECT_TRUE(same_bytes(weights.take(name, tensor.sizes(), dtype), tensor.to(dtype)))
+            << name;
+      }
+      weights.finish();
+    }
+  }
+}
+
+TEST(WeightMap, TakesHalvesOfEveryKindExactly) {
+  const TemporaryFolder folder;
+  at::Tensor bits = at::arange(65536, at::kInt).to(at::kShort);
+  const at::Tensor half = bits.view(at::kHalf);
+  const at::Tensor brain = bits.view(at::kBFloat16);
+  write_tensors(folder / "model.safetensors", {{"half", half}, {"brain", brain}});
+  WeightMap weights(folder.path(), kStem);
+  EXPECT_TRUE(same_bytes(weights.take("half", {65536}, at::kFloat), half.to(at::kFloat)));
+  EXPECT_TRUE(same_bytes(weights.take("brain", {65536}, at::kFloat), brain.to(at::kFloat)));
+}
+
+TEST(WeightMap, ATensorOutlivesItsMap) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  at::Tensor wide;
+  {
+    WeightMap weights(folder.path(), kStem);
+    wide = weights.take("wide", {4, 6}, at::kFloat);
+  }
+  EXPECT_TRUE(same_bytes(wide, some_tensors()[0].second));
+}
+
+TEST(WeightMap, AMissingTensorIsNamedWithItsShape) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  WeightMap weights(folder.path(), kStem);
+  const std::string error = data_error([&] { weights.take("absent", {3, 5}, at::kFloat); });
+  EXPECT_THAT(error, HasSubstr("'absent' [3,5] is missing"));
+}
+
+TEST(WeightMap, ATensorOfAnotherShapeIsNamedWithBothShapes) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  WeightMap weights(folder.path(), kStem);
+  const std::string error = data_error([&] { weights.take("wide", {6, 4}, at::kFloat); });
+  EXPECT_THAT(error, HasSubstr("'wide' is [4,6], this model wants [6,4]"));
+  EXPECT_NO_THROW(weights.take("wide", {4, 6}, at::kFloat)) << "a refused tensor is not used up";
+}
+
+TEST(WeightMap, ATensorTakenTwiceIsAnError) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  WeightMap weights(folder.path(), kStem);
+  weights.take("wide", {4, 6}, at::kFloat);
+  EXPECT_THROW(weights.take("wide", {4, 6}, at::kFloat), std::logic_error);
+}
+
+TEST(WeightMap, LeftOverTensorsAreNamedUnlessIgnored) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  WeightMap weights(folder.path(), kStem);
+  weights.take("wide", {4, 6}, at::kFloat);
+  weights.ignore("half");
+  weights.ignore("not there at all");
+  const std::string error = data_error([&] { weights.finish(); });
+  EXPECT_THAT(error, HasSubstr("3 tensors are left over"));
+  for (const char* name : {"'brain'", "'last'", "'odd'"}) EXPECT_THAT(error, HasSubstr(name));
+  weights.ignore_prefix("brai");
+  weights.ignore_prefix("last");
+  EXPECT_THAT(data_error([&] { weights.finish(); }), HasSubstr("1 tensors are left over"));
+  weights.ignore_prefix("odd");
+  EXPECT_NO_THROW(weights.finish());
+}
+
+TEST(WeightMap, WholeNumbersAreNoWeights) {
+  const TemporaryFolder folder;
+  write_tensors(folder / "model.safetensors", {{"ids", at::arange(4, at::kLong)}});
+  WeightMap weights(folder.path(), kStem);
+  EXPECT_THAT(data_error([&] { weights.take("ids", {4}, at::kFloat); }), HasSubstr("'ids' is I64"));
+}
+
+TEST(WeightMap, TheContentHashKnowsContentsNotFiles) {
+  const auto hash = [](const TemporaryFolder& folder, at::ScalarType dtype) {
+    WeightMap weights(folder.path(), kStem);
+    for (const auto& [name, tensor] : some_tensors()) weights.take(name, tensor.sizes(), dtype);
+    return weights.content_sha256();
+  };
+  const TemporaryFolder single, shards, changed;
+  write_single(single);
+  write_shards(shards);
+  Tensors tensors = some_tensors();
+  tensors[2].second = tensors[2].second.clone();
+  tensors[2].second[1][1] = 99;
+  write_tensors(changed / "model.safetensors", tensors);
+  const std::string wanted = hash(single, at::kFloat);
+  EXPECT_EQ(wanted.size(), 64U);
+  EXPECT_EQ(hash(shards, at::kFloat), wanted);
+  EXPECT_EQ(hash(single, at::kBFloat16), wanted) << "the stored bytes count, not the converted";
+  EXPECT_NE(hash(changed, at::kFloat), wanted);
+}
+
+TEST(WeightMap, TheStoredDtypeIsThatOfMostBytes) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  EXPECT_EQ(WeightMap(folder.path(), kStem).stored_dtype(), "F32");
+  const TemporaryFolder halves;
+  write_tensors(halves / "model.safetensors",
+                {some_tensors()[0], {"big", at::zeros({99}, at::kHalf)}});
+  EXPECT_EQ(WeightMap(halves.path(), kStem).stored_dtype(), "F16");
+}
+
+TEST(WeightMap, MissingFilesAreNamed) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(map_error(folder), HasSubstr("model.safetensors: no such file"));
+  EXPECT_THAT(data_error([&] { WeightMap(folder / "absent", kStem); }),
+              HasSubstr("absent: no such folder"));
+  write_shards(folder);
+  std::filesystem::remove(folder / "two.safetensors");
+  EXPECT_THAT(map_error(folder), HasSubstr("two.safetensors: no such file"));
+}
+
+TEST(WeightMap, AnIndexThatLiesIsADataError) {
+  const TemporaryFolder folder;
+  write_shards(folder);
+  write_index(folder, {{"wide", "one.safetensors"}, {"odd", "two.safetensors"}});
+  EXPECT_THAT(map_error(folder), HasSubstr("'wide' is said to be in one.safetensors"));
+  write_index(folder, {{"new", "one.safetensors"}});
+  EXPECT_THAT(map_error(folder), HasSubstr("'new' is said to be in one.safetensors"));
+  for (const char* path : {"../one.safetensors", "/etc/passwd", "..", ""}) {
+    write_index(folder, {{"wide", path}});
+    EXPECT_THAT(map_error(folder), HasSubstr("wanted a file name in this folder")) << path;
+  }
+  write_index(folder, {{"wide", 3}});
+  EXPECT_THAT(map_error(folder), HasSubstr("'wide' has no file name"));
+  for (const char* text : {"", "{}", "[1]", "{\"weight_map\":[]}", "{\"weight_map\""}) {
+    write_text(folder / "model.safetensors.index.json", text);
+    EXPECT_THAT(map_error(folder), HasSubstr("is not an index")) << text;
+  }
+}
+
+TEST(WeightMap, ATensorInTwoShardsIsADataError) {
+  const TemporaryFolder folder;
+  const Tensors all = some_tensors();
+  write_tensors(folder / "one.safetensors", {all[0], all[1]});
+  write_tensors(folder / "two.safetensors", {all[0]});
+  write_index(folder, {{"half", "one.safetensors"}, {"wide", "two.safetensors"}});
+  EXPECT_THAT(map_error(folder), HasSubstr("tensor 'wide' is in"));
+}
+
+TEST(WeightMap, ACutFileIsFoundBeforeAnythingIsTaken) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  std::filesystem::resize_file(folder / "model.safetensors",
+                               std::filesystem::file_size(folder / "model.safetensors") - 1);
+  EXPECT_THAT(map_error(folder), HasSubstr("is the download complete?"));
+}
+
+}  // namespace
+}  // namespace cogvx
