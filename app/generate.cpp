@@ -40,16 +40,12 @@ class Run {
     monitor_ = {.on_progress = [this](const Progress& now) { console_.progress(now); },
                 .on_notice = [this](const std::string& text) { console_.warn(text); },
                 .stop_signal = &stop_signal};
-    for (const std::string& text : report_.plan.notices) console_.warn(text);
-    for (const auto& [name, value] : report_.engine.environment) {
-      console_.warn(name + "=" + value +
-                    " is set and can change bytes; it is recorded as part of the engine");
-    }
     if (!options.from.empty()) expected_ = sidecar_request(options.from);
   }
 
   at::Tensor generate_latents() {
     const PromptIds ids = tokenize();
+    say_notices();
     TextStates text;
     in_stage(Stage::kEncodeText, [&] {
       EncodedTexts encoded = encode_texts(checkpoint_, {ids}, request().dtype, ops_, monitor_);
@@ -109,6 +105,15 @@ class Run {
   }
 
  private:
+  // After the last check that can refuse the request: an error comes alone.
+  void say_notices() {
+    for (const std::string& text : report_.plan.notices) console_.warn(text);
+    for (const auto& [name, value] : report_.engine.environment) {
+      console_.warn(name + "=" + value +
+                    " is set and can change bytes; it is recorded as part of the engine");
+    }
+  }
+
   Request& request() { return report_.plan.request; }
 
   PromptIds tokenize() {
