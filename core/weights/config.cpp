@@ -114,6 +114,11 @@ TransformerConfig parse_transformer_config(const json& config, const std::string
   read.fixed("flip_sin_to_cos", true);
   read.fixed("freq_shift", 0);
   if (c.attention_head_dim % 2 != 0) read.fail("attention_head_dim", "an even number");
+  // The axes of a position table are 4/16, 6/16 and 6/16 of its width, each of even width.
+  if (c.use_rotary_positional_embeddings && c.attention_head_dim % 16 != 0)
+    read.fail("attention_head_dim", "a multiple of 16 with rotary positions");
+  if (!c.use_rotary_positional_embeddings && c.width() % 16 != 0)
+    read.fail("attention_head_dim", "a multiple of 16 when multiplied by num_attention_heads");
   return c;
 }
 

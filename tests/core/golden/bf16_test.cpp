@@ -94,7 +94,7 @@ TEST_P(Bf16Golden, PredictionsAreAsCloseToFp32AsDiffusers) {
   Transformer transformer = load_transformer(*checkpoint_, at::kBFloat16, ops_);
   IdentityExchange exchange;
   for (int seed = 1; seed <= 5; ++seed) {
-    const std::string suffix = "." + std::to_string(seed);
+    const std::string suffix = std::string(".").append(std::to_string(seed));
     const at::Tensor sample = transformer.forward(
         prediction.input("hidden_states" + suffix).squeeze(0).to(at::kBFloat16),
         prediction.input("encoder_hidden_states" + suffix).squeeze(0).to(at::kBFloat16),
@@ -109,7 +109,7 @@ TEST_P(Bf16Golden, DecodedVideoIsAsCloseToFp32AsDiffusers) {
   Bf16Ratios ratios(video);
   const VaeDecoder decoder = load_vae(*checkpoint_, at::kBFloat16, ops_);
   for (int seed = 1; seed <= 5; ++seed) {
-    const std::string suffix = "." + std::to_string(seed);
+    const std::string suffix = std::string(".").append(std::to_string(seed));
     const at::Tensor z = video.input("z" + suffix).to(at::kBFloat16);
     ratios.add("sample" + suffix, decode_video(*checkpoint_, decoder, z, /*tiling=*/false));
   }

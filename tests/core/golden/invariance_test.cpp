@@ -10,12 +10,14 @@ namespace {
 
 using namespace test;
 
-struct Run {
+struct Setting {
   const char* checkpoint;
   at::ScalarType dtype;
 };
 
-void PrintTo(const Run& run, std::ostream* out) { *out << run.checkpoint << " " << run.dtype; }
+void PrintTo(const Setting& setting, std::ostream* out) {
+  *out << setting.checkpoint << " " << setting.dtype;
+}
 
 struct Made {
   at::Tensor latents;
@@ -52,27 +54,28 @@ Made make(const Checkpoint& checkpoint, at::ScalarType dtype, int threads) {
   return made;
 }
 
-class PipelineInvariance : public testing::TestWithParam<Run> {};
+class PipelineInvariance : public testing::TestWithParam<Setting> {};
 
 TEST_P(PipelineInvariance, LatentsAndFramesAreTheSameBytesForAnyThreadCount) {
-  const Run run = GetParam();
+  const Setting setting = GetParam();
   const TinyCheckpoint checkpoint(
-      run.checkpoint, run.dtype == at::kFloat ? StoredDtype::kFp32 : StoredDtype::kBf16);
-  const Made wanted = make(*checkpoint, run.dtype, 1);
-  ASSERT_EQ(wanted.latents.scalar_type(), run.dtype);
+      setting.checkpoint, setting.dtype == at::kFloat ? StoredDtype::kFp32 : StoredDtype::kBf16);
+  const Made wanted = make(*checkpoint, setting.dtype, 1);
+  ASSERT_EQ(wanted.latents.scalar_type(), setting.dtype);
   // L = 4 latent frames decode to 16.
   ASSERT_EQ(wanted.frames.sizes(), at::IntArrayRef({16, 64, 96, 3}));
   for (const int threads : {2, 3, 5}) {
-    const Made made = make(*checkpoint, run.dtype, threads);
+    const Made made = make(*checkpoint, setting.dtype, threads);
     EXPECT_TRUE(same_bytes(made.latents, wanted.latents)) << threads << " threads";
     EXPECT_TRUE(same_bytes(made.frames, wanted.frames)) << threads << " threads";
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, PipelineInvariance,
-                         testing::Values(Run{"tiny-2b", at::kFloat}, Run{"tiny-2b", at::kBFloat16},
-                                         Run{"tiny-5b", at::kFloat},
-                                         Run{"tiny-5b", at::kBFloat16}));
+                         testing::Values(Setting{"tiny-2b", at::kFloat},
+                                         Setting{"tiny-2b", at::kBFloat16},
+                                         Setting{"tiny-5b", at::kFloat},
+                                         Setting{"tiny-5b", at::kBFloat16}));
 
 }  // namespace
 }  // namespace cogvx

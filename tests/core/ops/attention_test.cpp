@@ -43,11 +43,14 @@ TEST_P(Attention, AgreesWithAtenInDouble) {
   }
 }
 
-TEST_P(Attention, LargeScoresDoNotOverflow) {
+// Scores of thousands, whose own rounding shows in the result: no further off than libtorch's.
+TEST_P(Attention, LargeScoresAreAsExactAsLibtorchs) {
   const at::Tensor x = qkv(1, 300, 64) * 20;
   const at::Tensor found = run(x, whole_heads(1, 300));
-  EXPECT_TRUE(at::isfinite(found).all().item<bool>());
-  EXPECT_TRUE(close(found, exact_attention(x), dtype() == at::kFloat ? 1e-5 : 5e-3));
+  const at::Tensor scores = at::matmul(x.select(1, 0), x.select(1, 1).transpose(1, 2)) / 8;
+  const at::Tensor stock = at::matmul(at::softmax(scores, -1), x.select(1, 2));
+  const at::Tensor exact = exact_attention(x);
+  EXPECT_TRUE(close(found, exact, 1.2 * difference(stock, exact).relative_l2));
 }
 
 TEST_P(Attention, RunsApartEqualTheWhole) {

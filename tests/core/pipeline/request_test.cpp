@@ -62,13 +62,14 @@ TEST(Request, ComesBackFromItsJson) {
 // Paths of all leaves, "/scheduler/beta_start".
 std::vector<json::json_pointer> leaves(const json& value) {
   std::vector<json::json_pointer> found;
-  for (const auto& [path, leaf] : value.flatten().items()) found.emplace_back(path);
+  const json flat = value.flatten();
+  for (const auto& [path, leaf] : flat.items()) found.emplace_back(path);
   return found;
 }
 
 TEST(Request, AMissingKeyIsADataErrorThatNamesTheFileAndTheKey) {
   const json whole = request_to_json(unusual_request());
-  EXPECT_EQ(leaves(whole).size(), 30U);
+  EXPECT_EQ(leaves(whole).size(), 29U);
   for (const json::json_pointer& path : leaves(whole)) {
     json cut = whole;
     cut.at(path.parent_pointer()).erase(path.back());

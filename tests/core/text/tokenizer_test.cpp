@@ -37,7 +37,8 @@ TEST_F(TokenizerTest, IdsAreThoseOfTransformers) {
 TEST_F(TokenizerTest, StoredPromptsOfTheGoldensGiveTheirIds) {
   for (const char* checkpoint : {"tiny-2b", "tiny-30x16"}) {
     std::ifstream file(source_dir() / "tests" / "goldens" / (std::string(checkpoint) + ".json"));
-    for (const json& entry : json::parse(file).at("cases")) {
+    const json recipe = json::parse(file);
+    for (const json& entry : recipe.at("cases")) {
       if (entry.at("kind") != "text") continue;
       const json& p = entry.at("params");
       const TokenizedPrompt found = tokenizer_->encode_padded(p.at("prompt"), p.at("max_length"));

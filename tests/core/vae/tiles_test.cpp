@@ -108,16 +108,17 @@ TEST(BlendTiles, FadesLinearlyFromTheBlendedNeighbour) {
   std::vector<at::Tensor> tiles;
   for (const double value : {0.0, 8.0, 16.0, 32.0}) tiles.push_back(at::full({1, 1, 4, 4}, value));
   const at::Tensor found = blend_tiles(layout, tiles)[0][0];
-  const at::Tensor wanted =
-      at::tensor({0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
-                  0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
-                  0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
-                  0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
-                  0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
-                  8.,  8.,  8.,  8.,  8.,  14., 20., 20.,  //
-                  16., 16., 16., 16., 16., 24., 32., 32., 16., 16., 16., 16., 16., 24., 32., 32.},
-                 at::kFloat)
-          .view({8, 8});
+  // The corner: 32 fades from above (0, 4, 8 already blended), and that from the left.
+  const at::Tensor wanted = at::tensor({0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
+                                        0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
+                                        0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
+                                        0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
+                                        0.,  0.,  0.,  0.,  0.,  2.,  8.,  8.,   //
+                                        8.,  8.,  8.,  8.,  8.,  13., 20., 20.,  //
+                                        16., 16., 16., 16., 16., 24., 32., 32.,  //
+                                        16., 16., 16., 16., 16., 24., 32., 32.},
+                                       at::kFloat)
+                                .view({8, 8});
   EXPECT_TRUE(same_bytes(found, wanted)) << found;
 }
 

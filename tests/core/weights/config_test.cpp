@@ -124,6 +124,23 @@ TEST(Config, WrongTypesAndAbsurdNumbersAreDataErrorsThatNameTheKey) {
   }
 }
 
+// A table of less width than a head would be read past its end.
+TEST(Config, WidthsThatPositionTablesCannotHaveAreDataErrors) {
+  for (const int64_t width : {2, 8, 24, 40, 100}) {
+    const std::string error = data_error([&] {
+      parse(Kind::kTransformer,
+            {{"use_rotary_positional_embeddings", true}, {"attention_head_dim", width}});
+    });
+    EXPECT_THAT(error, HasSubstr("'attention_head_dim' is " + std::to_string(width)));
+  }
+  EXPECT_THAT(data_error([&] {
+                parse(Kind::kTransformer, {{"num_attention_heads", 3}, {"attention_head_dim", 8}});
+              }),
+              HasSubstr("'attention_head_dim' is 8"));
+  EXPECT_NO_THROW(
+      parse(Kind::kTransformer, {{"num_attention_heads", 4}, {"attention_head_dim", 8}}));
+}
+
 class CheckpointFolder : public testing::Test {
  protected:
   CheckpointFolder() {

@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
             "tensor 'a' is listed twice"},
         Bad{"MetadataNotAnObject", file_of(R"({"__metadata__":[]})"), "__metadata__"},
         Bad{"MetadataNotText", file_of(R"({"__metadata__":{"k":1}})"), "__metadata__ 'k'"}),
-    [](const auto& info) { return std::string(info.param.what); });
+    [](const auto& bad) { return std::string(bad.param.what); });
 
 TEST(Safetensors, KnowsTheSizesOfItsDtypes) {
   EXPECT_EQ(stored_dtype_size("F64"), 8U);
