@@ -24,9 +24,9 @@ RowVectors vectors(const std::string& name, int64_t width, at::ScalarType dtype)
 }
 
 at::Tensor run_linear(Ops& ops, at::ScalarType dtype, Activation activation) {
-  const LinearWeights weights = ops.pack_linear(values("linear.weight", {330, 194}, dtype),
+  const LinearWeights weights = ops.pack_linear(values("linear.weight", {330, 2050}, dtype),
                                                 values("linear.bias", {330}, dtype));
-  return ops.linear(values("linear.x", {1100, 194}, dtype), weights,
+  return ops.linear(values("linear.x", {300, 2050}, dtype), weights,
                     {.first_row = 192, .activation = activation});
 }
 
