@@ -56,7 +56,10 @@ class Run {
     DenoiseState state = initial_state(request(), latent_shape(request(), checkpoint_));
     in_stage(Stage::kDenoise, [&] {
       WeightMap weights(checkpoint_.dir / "transformer", "diffusion_pytorch_model");
-      Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_);
+      Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_,
+                              [&](int64_t done, int64_t total) {
+                                monitor_.progress({Stage::kLoad, done, total});
+                              });
       set_identity(request().checkpoint.transformer, weights.content_sha256(),
                    &CheckpointIdentity::transformer, "transformer");
       IdentityExchange exchange;
