@@ -9,6 +9,7 @@
 #include "app/generate.h"
 #include "app/options.h"
 #include "core/base/errors.h"
+#include "core/ops/cuda_plugin.h"
 
 namespace {
 
@@ -38,7 +39,16 @@ void print_version() {
 void list_devices() {
   const Engine engine = find_engine();
   std::cout << "cpu   " << available_cores() << " cores, " << engine.instruction_set << "\n"
-            << "cuda  not in this version\n";
+            << "cuda  ";
+  try {
+    for (const CudaDevice& device : probe_cuda(program_folder()).devices) {
+      std::cout << device.index << ": " << device.name << ", " << (device.memory_bytes >> 30)
+                << " GiB; ";
+    }
+    std::cout << "not used by this version\n";
+  } catch (const DeviceError& error) {
+    std::cout << "none: " << error.what() << "\n";
+  }
 }
 
 void run(int argc, const char* const* argv) {

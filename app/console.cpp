@@ -43,7 +43,7 @@ const char* piece_name(Stage stage) {
     case Stage::kWrite:
       return "frame";
     case Stage::kLoad:
-      return "part";
+      return "layer";
   }
   return "part";
 }

@@ -49,6 +49,10 @@ Engine find_engine() {
           .environment = bit_changing_environment()};
 }
 
+std::filesystem::path program_folder() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
 int available_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -23,6 +24,8 @@ struct Placement {
   int threads = 1;
   bool operator==(const Placement&) const = default;
 };
+// Where this program lies; plugins lie beside it.
+std::filesystem::path program_folder();
 // Cores this process may run on.
 int available_cores();
 

@@ -12,6 +12,7 @@
 #include "core/base/sha256.h"
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "core/pipeline/memory_plan.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
 #include "core/weights/weight_map.h"
@@ -39,16 +40,12 @@ class Run {
     monitor_ = {.on_progress = [this](const Progress& now) { console_.progress(now); },
                 .on_notice = [this](const std::string& text) { console_.warn(text); },
                 .stop_signal = &stop_signal};
-    for (const std::string& text : report_.plan.notices) console_.warn(text);
-    for (const auto& [name, value] : report_.engine.environment) {
-      console_.warn(name + "=" + value +
-                    " is set and can change bytes; it is recorded as part of the engine");
-    }
     if (!options.from.empty()) expected_ = sidecar_request(options.from);
   }
 
   at::Tensor generate_latents() {
     const PromptIds ids = tokenize();
+    say_notices();
     TextStates text;
     in_stage(Stage::kEncodeText, [&] {
       EncodedTexts encoded = encode_texts(checkpoint_, {ids}, request().dtype, ops_, monitor_);
@@ -59,7 +56,10 @@ class Run {
     DenoiseState state = initial_state(request(), latent_shape(request(), checkpoint_));
     in_stage(Stage::kDenoise, [&] {
       WeightMap weights(checkpoint_.dir / "transformer", "diffusion_pytorch_model");
-      Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_);
+      Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_,
+                              [&](int64_t done, int64_t total) {
+                                monitor_.progress({Stage::kLoad, done, total});
+                              });
       set_identity(request().checkpoint.transformer, weights.content_sha256(),
                    &CheckpointIdentity::transformer, "transformer");
       IdentityExchange exchange;
@@ -108,6 +108,15 @@ class Run {
   }
 
  private:
+  // After the last check that can refuse the request: an error comes alone.
+  void say_notices() {
+    for (const std::string& text : report_.plan.notices) console_.warn(text);
+    for (const auto& [name, value] : report_.engine.environment) {
+      console_.warn(name + "=" + value +
+                    " is set and can change bytes; it is recorded as part of the engine");
+    }
+  }
+
   Request& request() { return report_.plan.request; }
 
   PromptIds tokenize() {
@@ -157,10 +166,17 @@ class Run {
     reset_peak_resident();
     const auto start = std::chrono::steady_clock::now();
     work();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     report_.stages.push_back(
-        {stage_name(stage),
-         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-         peak_resident_bytes()});
+        {stage_name(stage), seconds.count(), peak_resident_bytes(), predicted_bytes(stage)});
+  }
+
+  int64_t predicted_bytes(Stage stage) {
+    const MemoryPlan plan = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
+    return stage == Stage::kEncodeText ? plan.encode_text
+           : stage == Stage::kDenoise  ? plan.denoise
+           : stage == Stage::kDecode   ? plan.decode
+                                       : 0;
   }
 
   void write_outputs(const at::Tensor& frames) {

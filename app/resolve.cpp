@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "core/base/errors.h"
+#include "core/ops/cuda_plugin.h"
 #include "core/schedule/scheduler.h"
 #include "io/atomic_file.h"
 #include "io/video_writer.h"
@@ -181,8 +182,10 @@ int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
 
 Placement choose_placement(const Options& options) {
   if (options.device == "cuda") {
+    const CudaReport report = probe_cuda(program_folder());
     throw DeviceError(
-        "--device cuda: this version computes on the CPU only; the CUDA part comes in a later one");
+        "--device cuda: " + std::to_string(report.devices.size()) +
+        " device(s) found, but this version computes on the CPU only; use --device cpu");
   }
   const int64_t threads = options.threads.value_or(available_cores());
   if (threads < 1 || threads > 1024) {

@@ -33,10 +33,11 @@ json read_sidecar(const std::string& path) {
 
 json report_to_json(const RunReport& report) {
   const OutputPlan& output = report.plan.output;
-  json seconds = json::object(), peaks = json::object();
+  json seconds = json::object(), peaks = json::object(), predicted = json::object();
   for (const StageReport& stage : report.stages) {
     seconds[stage.stage] = stage.seconds;
     peaks[stage.stage] = stage.peak_bytes;
+    if (stage.predicted_bytes > 0) predicted[stage.stage] = stage.predicted_bytes;
   }
   return {{"cogvx_sidecar", kFormat},
           {"output", output.video},
@@ -51,6 +52,7 @@ json report_to_json(const RunReport& report) {
           {"sha256_frames", report.sha256_frames},
           {"seconds", {seconds}},
           {"peak_memory_bytes", {peaks}},
+          {"predicted_memory_bytes", {predicted}},
           {"units", {report.units}}};
 }
 

@@ -15,6 +15,7 @@ struct StageReport {
   std::string stage;
   double seconds = 0;
   int64_t peak_bytes = 0;
+  int64_t predicted_bytes = 0;  // 0: this stage has no prediction
 };
 
 // All there is to say about a finished video.

@@ -21,6 +21,15 @@ bool reset_peak_resident() {
   return clear.good();
 }
 
+namespace {
+constexpr int kLoadingThreshold = 1 << 20;
+constexpr int kWorkingThreshold = 32 << 20;  // glibc's largest
+}  // namespace
+
+LoadingAllocations::LoadingAllocations() { mallopt(M_MMAP_THRESHOLD, kLoadingThreshold); }
+
+LoadingAllocations::~LoadingAllocations() { mallopt(M_MMAP_THRESHOLD, kWorkingThreshold); }
+
 void release_free_memory() { malloc_trim(0); }
 
 }  // namespace cogvx

@@ -77,8 +77,8 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
 // Follows the decoder's widths from the latents to the frames; sizes in elements.
 class DecoderWalk {
  public:
-  DecoderWalk(const VaeConfig& config, const Tile& tile, int64_t latent_frames)
-      : c_(config), frames_(latent_frames), plane_(tile.height * tile.width) {}
+  DecoderWalk(const VaeConfig& config, const Tile& tile, int64_t latent_frames, int threads)
+      : c_(config), frames_(latent_frames), plane_(tile.height * tile.width), threads_(threads) {}
 
   void run() {
     const auto& widths = c_.block_out_channels;
@@ -101,7 +101,10 @@ class DecoderWalk {
   // `held` channels live beside the padded input and the output.
   void causal_convolution(int64_t in, int64_t out, int64_t held) {
     weights_ += 27 * in * out + 2 * c_.latent_channels * in;
-    peak_ = std::max(peak_, ((held + out) * frames_ + in * (frames_ + 2)) * plane_);
+    // Each thread has one frame's input window and output in work, both plain and in the library's
+    // own layout.
+    const int64_t in_work = threads_ * 2 * (3 * in + out);
+    peak_ = std::max(peak_, ((held + out) * frames_ + in * (frames_ + 2) + in_work) * plane_);
     caches_ += 2 * in * plane_;
   }
   void resnet(int64_t in, int64_t out) {
@@ -123,19 +126,20 @@ class DecoderWalk {
   const VaeConfig& c_;
   int64_t frames_;
   int64_t plane_;
+  int64_t threads_;
   int64_t weights_ = 0;
   int64_t peak_ = 0;
   int64_t caches_ = 0;
 };
 
-int64_t plan_decode(const Checkpoint& checkpoint, const Request& request) {
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads) {
   const int64_t bytes = element_bytes(request.dtype);
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   const Tile largest = *std::max_element(
       layout.tiles.begin(), layout.tiles.end(),
       [](const Tile& a, const Tile& b) { return a.height * a.width < b.height * b.width; });
-  DecoderWalk walk(checkpoint.vae, largest, temporal_chunks(latents.frames)[0].size());
+  DecoderWalk walk(checkpoint.vae, largest, temporal_chunks(latents.frames)[0].size(), threads);
   walk.run();
   int64_t tile_pixels = 0;
   for (const Tile& tile : layout.tiles) tile_pixels += tile.height * tile.width * 64;
@@ -148,10 +152,10 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request) {
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
   return {.encode_text = plan_text(checkpoint, request),
           .denoise = plan_denoise(checkpoint, request),
-          .decode = plan_decode(checkpoint, request)};
+          .decode = plan_decode(checkpoint, request, threads)};
 }
 
 }  // namespace cogvx

@@ -16,6 +16,6 @@ struct MemoryPlan {
   int64_t decode = 0;
   bool operator==(const MemoryPlan&) const = default;
 };
-MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request);
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads);
 
 }  // namespace cogvx

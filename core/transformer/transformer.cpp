@@ -5,7 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/silu.h>
 
-#include "core/base/errors.h"
+#include "core/base/memory.h"
 
 namespace cogvx {
 namespace {
@@ -103,14 +103,9 @@ at::Tensor unpatchify(const at::Tensor& vectors_MC, const PatchGrid& grid, int64
 }  // namespace
 
 Transformer::Transformer(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype,
-                         Ops& ops)
+                         Ops& ops, const BlockCallback& after_block)
     : config_(config), dtype_(dtype), ops_(ops) {
-  if (config.patch_size_t != 0 || config.use_learned_positional_embeddings) {
-    throw DataError(
-        "transformer/config.json: this is a CogVideoX 1.5 or image-to-video checkpoint; this "
-        "version runs the "
-        "text-to-video checkpoints of CogVideoX 1.0 only");
-  }
+  const LoadingAllocations allocations;
   Loader load(config_, weights, dtype, ops);
   const int64_t width = config_.width();
   patch_proj_ = load.patch_projection("patch_embed.proj");
@@ -118,7 +113,10 @@ Transformer::Transformer(const TransformerConfig& config, WeightMap& weights, at
   time_linear_1_ = load.linear("time_embedding.linear_1", config_.time_embed_dim, width);
   time_linear_2_ =
       load.linear("time_embedding.linear_2", config_.time_embed_dim, config_.time_embed_dim);
-  for (int64_t i = 0; i < config_.num_layers; ++i) blocks_.push_back(load.block(i));
+  for (int64_t i = 0; i < config_.num_layers; ++i) {
+    blocks_.push_back(load.block(i));
+    if (after_block) after_block(i + 1, config_.num_layers);
+  }
   norm_final_ = load.norm("norm_final", width, config_.norm_eps);
   norm_out_ = load.ada_norm("norm_out", 2);
   proj_out_ = load.linear("proj_out",

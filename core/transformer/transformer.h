@@ -46,8 +46,9 @@ using BlockCallback = std::function<void(int64_t done, int64_t total)>;
 // branch, batch 1.
 class Transformer {
  public:
-  // Takes every tensor of the component once. Throws DataError.
-  Transformer(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops);
+  // Takes every tensor of the component once, telling after each block. Throws DataError.
+  Transformer(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops,
+              const BlockCallback& after_block = {});
 
   const TransformerConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }

@@ -3,6 +3,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 
+#include "core/base/memory.h"
+
 namespace cogvx {
 namespace {
 
@@ -53,6 +55,7 @@ class Loader {
 
 VaeDecoder::VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
     : config_(config), dtype_(dtype), ops_(ops) {
+  const LoadingAllocations allocations;
   Loader load(config_, weights, dtype);
   const std::vector<int64_t>& widths = config_.block_out_channels;
   conv_in_ = load.convolution("conv_in.conv", widths.back(), config_.latent_channels, 3);

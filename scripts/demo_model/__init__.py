@@ -1,0 +1,1 @@
+"""Data, networks and training stages of the CogVideoX demo model."""

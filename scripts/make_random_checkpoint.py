@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Writes a checkpoint of real geometry with random bf16 weights, for timing and memory: python3's standard library only.
+
+  scripts/make_random_checkpoint.py --geometry 2b --layers 2 OUT_DIR
+"""
+import argparse
+import array
+import json
+import math
+import pathlib
+import random
+import struct
+
+GEOMETRIES = {
+    "2b": dict(heads=30, rotary=False, snr_shift_scale=3.0, scheduler="CogVideoXDDIMScheduler"),
+    "5b": dict(heads=48, rotary=True, snr_shift_scale=1.0, scheduler="CogVideoXDPMScheduler"),
+}
+VAE_WIDTHS = [128, 256, 256, 512]
+VAE_GROUPS = 32
+
+
+def linear(name, out, inputs):
+    return {f"{name}.weight": [out, inputs], f"{name}.bias": [out]}
+
+
+def norm(name, width):
+    return {f"{name}.weight": [width], f"{name}.bias": [width]}
+
+
+def transformer_tensors(config):
+    width = config["num_attention_heads"] * config["attention_head_dim"]
+    time = config["time_embed_dim"]
+    tensors = {"patch_embed.proj.weight": [width, 16, 2, 2], "patch_embed.proj.bias": [width]}
+    tensors |= linear("patch_embed.text_proj", width, config["text_embed_dim"])
+    tensors |= linear("time_embedding.linear_1", time, width) | linear("time_embedding.linear_2", time, time)
+    for i in range(config["num_layers"]):
+        block = f"transformer_blocks.{i}"
+        for part in ("norm1", "norm2"):
+            tensors |= linear(f"{block}.{part}.linear", 6 * width, time) | norm(f"{block}.{part}.norm", width)
+        tensors |= norm(f"{block}.attn1.norm_q", 64) | norm(f"{block}.attn1.norm_k", 64)
+        for part in ("to_q", "to_k", "to_v", "to_out.0"):
+            tensors |= linear(f"{block}.attn1.{part}", width, width)
+        tensors |= linear(f"{block}.ff.net.0.proj", 4 * width, width) | linear(f"{block}.ff.net.2", width, 4 * width)
+    tensors |= norm("norm_final", width) | linear("norm_out.linear", 2 * width, time) | norm("norm_out.norm", width)
+    return tensors | linear("proj_out", 64, width)
+
+
+def text_tensors(config):
+    model, inner, hidden = config["d_model"], config["num_heads"] * config["d_kv"], config["d_ff"]
+    tensors = {"shared.weight": [config["vocab_size"], model], "encoder.final_layer_norm.weight": [model]}
+    for i in range(config["num_layers"]):
+        block = f"encoder.block.{i}.layer"
+        for part in "qkv":
+            tensors[f"{block}.0.SelfAttention.{part}.weight"] = [inner, model]
+        tensors[f"{block}.0.SelfAttention.o.weight"] = [model, inner]
+        tensors[f"{block}.0.layer_norm.weight"] = [model]
+        tensors[f"{block}.1.layer_norm.weight"] = [model]
+        tensors[f"{block}.1.DenseReluDense.wi_0.weight"] = [hidden, model]
+        tensors[f"{block}.1.DenseReluDense.wi_1.weight"] = [hidden, model]
+        tensors[f"{block}.1.DenseReluDense.wo.weight"] = [model, hidden]
+    tensors["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = [32, config["num_heads"]]
+    return tensors
+
+
+def convolution(name, out, inputs, kernel=3):
+    return {f"{name}.weight": [out, inputs] + [kernel] * 3, f"{name}.bias": [out]}
+
+
+def spatial_norm(name, width):
+    tensors = norm(f"{name}.norm_layer", width)
+    return tensors | convolution(f"{name}.conv_y.conv", width, 16, 1) | convolution(f"{name}.conv_b.conv", width, 16, 1)
+
+
+def decoder_resnet(name, out, inputs):
+    tensors = spatial_norm(f"{name}.norm1", inputs) | spatial_norm(f"{name}.norm2", out)
+    tensors |= convolution(f"{name}.conv1.conv", out, inputs) | convolution(f"{name}.conv2.conv", out, out)
+    return tensors | (convolution(f"{name}.conv_shortcut", out, inputs, 1) if out != inputs else {})
+
+
+def decoder_tensors(widths, layers_per_block):
+    tensors = convolution("decoder.conv_in.conv", widths[-1], 16)
+    for i in range(2):
+        tensors |= decoder_resnet(f"decoder.mid_block.resnets.{i}", widths[-1], widths[-1])
+    inputs = widths[-1]
+    for i, out in enumerate(reversed(widths)):
+        for j in range(layers_per_block + 1):
+            tensors |= decoder_resnet(f"decoder.up_blocks.{i}.resnets.{j}", out, inputs)
+            inputs = out
+        if i < 3:
+            name = f"decoder.up_blocks.{i}.upsamplers.0.conv"
+            tensors |= {f"{name}.weight": [out, out, 3, 3], f"{name}.bias": [out]}
+    return tensors | spatial_norm("decoder.norm_out", widths[0]) | convolution("decoder.conv_out.conv", 3, widths[0])
+
+
+def bf16_block(deviation, count=1 << 14):
+    """Random bf16 values as bytes; large tensors repeat the block."""
+    generator = random.Random(7)
+    values = array.array("f", (generator.uniform(-1.7, 1.7) * deviation for _ in range(count)))
+    bits = array.array("I", values.tobytes())
+    return array.array("H", (x >> 16 for x in bits)).tobytes()
+
+
+def write_safetensors(path, tensors):
+    header, at = {}, 0
+    for name, shape in tensors.items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = {}
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for shape in tensors.values():
+            fan_in = math.prod(shape[1:]) if len(shape) > 1 else 1
+            block = blocks.setdefault(fan_in, bf16_block(0.5 / math.sqrt(fan_in) if fan_in > 1 else 0.1))
+            left = 2 * math.prod(shape)
+            while left > 0:
+                left -= file.write(block[:left])
+
+
+def write_json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--geometry", choices=GEOMETRIES, default="2b")
+    parser.add_argument("--layers", type=int, default=2, help="transformer layers")
+    parser.add_argument("--text-layers", type=int, default=1)
+    parser.add_argument("--text-width", type=int, default=512, help="4096 is T5-XXL's")
+    parser.add_argument("--slim-vae", type=int, default=1, help="divide the VAE's widths by this")
+    parser.add_argument("--tokenizer", type=pathlib.Path, required=True, help="a spiece.model")
+    parser.add_argument("out", type=pathlib.Path)
+    args = parser.parse_args()
+    kind = GEOMETRIES[args.geometry]
+    widths = [width // args.slim_vae for width in VAE_WIDTHS]
+    transformer = dict(
+        _class_name="CogVideoXTransformer3DModel", num_layers=args.layers, num_attention_heads=kind["heads"],
+        attention_head_dim=64, in_channels=16, out_channels=16, time_embed_dim=512, text_embed_dim=args.text_width,
+        max_text_seq_length=226, sample_height=60, sample_width=90, sample_frames=49, patch_size=2,
+        use_rotary_positional_embeddings=kind["rotary"])
+    vae = dict(_class_name="AutoencoderKLCogVideoX", block_out_channels=widths, layers_per_block=3,
+               norm_num_groups=VAE_GROUPS // args.slim_vae, latent_channels=16, sample_height=480, sample_width=720, scaling_factor=1.0)
+    text = dict(model_type="t5", vocab_size=32128, d_model=args.text_width, d_kv=64, d_ff=args.text_width * 5 // 2,
+                num_layers=args.text_layers, num_heads=args.text_width // 64, feed_forward_proj="gated-gelu")
+    scheduler = dict(_class_name=kind["scheduler"], beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                     prediction_type="v_prediction", rescale_betas_zero_snr=True, set_alpha_to_one=True,
+                     timestep_spacing="trailing", snr_shift_scale=kind["snr_shift_scale"])
+    write_json(args.out / "model_index.json", {"_class_name": "CogVideoXPipeline"})
+    write_json(args.out / "transformer/config.json", transformer)
+    write_json(args.out / "vae/config.json", vae)
+    write_json(args.out / "text_encoder/config.json", text)
+    write_json(args.out / "scheduler/scheduler_config.json", scheduler)
+    write_safetensors(args.out / "transformer/diffusion_pytorch_model.safetensors", transformer_tensors(transformer))
+    write_safetensors(args.out / "vae/diffusion_pytorch_model.safetensors", decoder_tensors(widths, vae["layers_per_block"]))
+    write_safetensors(args.out / "text_encoder/model.safetensors", text_tensors(text))
+    (args.out / "tokenizer").mkdir(exist_ok=True)
+    (args.out / "tokenizer/spiece.model").write_bytes(args.tokenizer.read_bytes())
+
+
+if __name__ == "__main__":
+    main()
