@@ -67,6 +67,9 @@ void ThreadPool::take_units() {
 
 void ThreadPool::work() {
   at::set_num_threads(1);
+  // ATen settles a thread's number on its first use; used now, a later call elsewhere cannot change
+  // it.
+  (void)at::get_num_threads();
   uint64_t seen = 0;
   while (true) {
     {
