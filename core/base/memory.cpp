@@ -23,12 +23,18 @@ bool reset_peak_resident() {
 
 namespace {
 constexpr int kLoadingThreshold = 1 << 20;
-constexpr int kWorkingThreshold = 32 << 20;  // glibc's largest
+constexpr int kWorkingThreshold = 8 << 20;
+// Free memory at the heap's end that stays for the next block, instead of a trip to the kernel for
+// each.
+constexpr int kKeptAtEnd = 32 << 20;
 }  // namespace
 
 LoadingAllocations::LoadingAllocations() { mallopt(M_MMAP_THRESHOLD, kLoadingThreshold); }
 
-LoadingAllocations::~LoadingAllocations() { mallopt(M_MMAP_THRESHOLD, kWorkingThreshold); }
+LoadingAllocations::~LoadingAllocations() {
+  mallopt(M_MMAP_THRESHOLD, kWorkingThreshold);
+  mallopt(M_TRIM_THRESHOLD, kKeptAtEnd);
+}
 
 void release_free_memory() { malloc_trim(0); }
 

@@ -10,8 +10,8 @@ int64_t peak_resident_bytes();
 // it.
 bool reset_peak_resident();
 // While one lives, every block of a megabyte or more is mapped on its own: weights loaded so leave
-// no holes in the heap between them and the temporaries of their conversion. Blocks of running work
-// stay on the heap, where reuse is quick.
+// no holes in the heap between them and the temporaries of their conversion. From then on blocks of
+// 8 MB are: large activations leave no holes either, and small ones are reused quickly on the heap.
 class LoadingAllocations {
  public:
   LoadingAllocations();
