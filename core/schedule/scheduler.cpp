@@ -14,11 +14,10 @@
 
 #include "core/base/errors.h"
 #include "core/base/random.h"
+#include "core/base/rounding.h"
 
 namespace cogvx {
 namespace {
-
-int64_t round_half_even(double x) { return static_cast<int64_t>(std::nearbyint(x)); }
 
 at::Tensor log_snr_root(const at::Tensor& alpha) { return at::log(at::sqrt(alpha / (1 - alpha))); }
 

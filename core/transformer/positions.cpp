@@ -14,11 +14,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/rounding.h"
+
 namespace cogvx {
 namespace {
-
-// Python's round: half to even.
-int64_t round_half_even(double x) { return static_cast<int64_t>(std::nearbyint(x)); }
 
 // [sin | cos] of position * 10000^(-j / (dim / 2)) in double, [count, dim].
 at::Tensor sincos_axis(int64_t count, double interpolation_scale, int64_t dim) {
