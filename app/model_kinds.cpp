@@ -3,13 +3,12 @@
 #include <nlohmann/json.hpp>
 
 #include "app/model_kinds_data.h"
+#include "core/vae/tiles.h"
 
 namespace cogvx::app {
 namespace {
 
 using nlohmann::json;
-
-constexpr int64_t kSpatialCompression = 8;
 
 bool matches(const json& match, const TransformerConfig& c) {
   const std::string positions = c.use_learned_positional_embeddings  ? "learned"

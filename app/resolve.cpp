@@ -72,7 +72,7 @@ void check_frames(const Options& options, const ModelKind& kind, const Request& 
           "; nearest: " + std::to_string(nearest) + " (or pass --allow-untrained-size)");
     }
   }
-  const int64_t decoded = decoded_frames((r.num_frames - 1) / 4 + 1);
+  const int64_t decoded = decoded_frames(latent_frames(r.num_frames));
   if (decoded != r.num_frames) {
     notices.push_back("--frames " + std::to_string(r.num_frames) + " gives " +
                       std::to_string(decoded) +

@@ -10,7 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kSpatialCompression = 8;
 constexpr int64_t kTemporalCompression = 4;
 
 template <typename T>
@@ -130,13 +129,14 @@ Request request_from_json(const json& j, const std::string& label) {
 }
 
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint) {
-  return {(request.num_frames - 1) / kTemporalCompression + 1, checkpoint.transformer.out_channels,
+  return {latent_frames(request.num_frames), checkpoint.transformer.out_channels,
           request.height / kSpatialCompression, request.width / kSpatialCompression};
 }
 
-int64_t decoded_frames(int64_t latent_frames) {
-  return latent_frames % 2 == 1 ? kTemporalCompression * latent_frames - 3
-                                : kTemporalCompression * latent_frames;
+int64_t latent_frames(int64_t num_frames) { return (num_frames - 1) / kTemporalCompression + 1; }
+
+int64_t decoded_frames(int64_t latents) {
+  return latents % 2 == 1 ? kTemporalCompression * latents - 3 : kTemporalCompression * latents;
 }
 
 }  // namespace cogvx

@@ -60,7 +60,9 @@ struct LatentShape {
   int64_t width = 0;
 };
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint);
+// Latent frames of so many frames, as diffusers counts them.
+int64_t latent_frames(int64_t num_frames);
 // Frames that so many latent frames decode to: 4L-3 for odd L, 4L for even.
-int64_t decoded_frames(int64_t latent_frames);
+int64_t decoded_frames(int64_t latents);
 
 }  // namespace cogvx

@@ -8,7 +8,6 @@
 namespace cogvx {
 namespace {
 
-constexpr int64_t kSpatialCompression = 8;
 constexpr int64_t kLatentFramesPerChunk = 2;
 constexpr double kOverlapHeight = 1.0 / 6.0;
 constexpr double kOverlapWidth = 1.0 / 5.0;

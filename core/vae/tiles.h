@@ -12,6 +12,9 @@
 
 namespace cogvx {
 
+// Pixels to a latent, each way.
+constexpr int64_t kSpatialCompression = 8;
+
 // Tile size in pixels; zero height: no tiling at all.
 struct TileSize {
   int64_t height = 0;
