@@ -1,9 +1,10 @@
 #include "core/pipeline/request.h"
 
-#include <map>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/base/errors.h"
+#include "core/base/json.h"
+#include "core/base/json_reader.h"
 
 namespace cogvx {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kTemporalCompression = 4;
+constexpr int64_t kMinExtent = 16;  // pixels
+constexpr int64_t kMaxExtent = 8192;
 
 template <typename T>
 using Names = std::vector<std::pair<T, const char*>>;
@@ -36,14 +39,6 @@ const char* name_of(const Names<T>& names, T value) {
   return "?";
 }
 
-template <typename T>
-T value_of(const Names<T>& names, const std::string& name) {
-  for (const auto& [value, known] : names) {
-    if (name == known) return value;
-  }
-  throw std::invalid_argument("unknown value '" + name + "'");
-}
-
 json scheduler_to_json(const SchedulerConfig& s) {
   return {{"class", name_of(kSchedulerKinds, s.kind)},
           {"num_train_timesteps", s.num_train_timesteps},
@@ -58,20 +53,44 @@ json scheduler_to_json(const SchedulerConfig& s) {
           {"set_alpha_to_one", s.set_alpha_to_one}};
 }
 
-SchedulerConfig scheduler_from_json(const json& j) {
+SchedulerConfig read_scheduler(const JsonReader& read) {
+  read.only({"class", "num_train_timesteps", "beta_start", "beta_end", "beta_schedule",
+             "prediction_type", "timestep_spacing", "steps_offset", "snr_shift_scale",
+             "rescale_betas_zero_snr", "set_alpha_to_one"});
   SchedulerConfig s;
-  s.kind = value_of(kSchedulerKinds, j.at("class").get<std::string>());
-  j.at("num_train_timesteps").get_to(s.num_train_timesteps);
-  j.at("beta_start").get_to(s.beta_start);
-  j.at("beta_end").get_to(s.beta_end);
-  s.beta_schedule = value_of(kBetaSchedules, j.at("beta_schedule").get<std::string>());
-  s.prediction_type = value_of(kPredictions, j.at("prediction_type").get<std::string>());
-  s.timestep_spacing = value_of(kSpacings, j.at("timestep_spacing").get<std::string>());
-  j.at("steps_offset").get_to(s.steps_offset);
-  j.at("snr_shift_scale").get_to(s.snr_shift_scale);
-  j.at("rescale_betas_zero_snr").get_to(s.rescale_betas_zero_snr);
-  j.at("set_alpha_to_one").get_to(s.set_alpha_to_one);
+  read.choice("class", s.kind, kSchedulerKinds);
+  read.choice("beta_schedule", s.beta_schedule, kBetaSchedules);
+  read.choice("prediction_type", s.prediction_type, kPredictions);
+  read.choice("timestep_spacing", s.timestep_spacing, kSpacings);
+  read_scheduler_numbers(read, s);
   return s;
+}
+
+CheckpointIdentity read_identity(const JsonReader& read) {
+  read.only({"tokenizer", "text_encoder", "transformer", "vae"});
+  CheckpointIdentity c;
+  read.text("tokenizer", c.tokenizer);
+  read.text("text_encoder", c.text_encoder);
+  read.text("transformer", c.transformer);
+  read.text("vae", c.vae);
+  return c;
+}
+
+TileSize read_tile(const JsonReader& read) {
+  read.only({"height", "width"});
+  TileSize tile;
+  read.count("height", tile.height, 0, kMaxExtent);
+  read.count("width", tile.width, 0, kMaxExtent);
+  if ((tile.height == 0) != (tile.width == 0))
+    read.fail("width", "0 where 'height' is 0, and only there");
+  return tile;
+}
+
+// "/scheduler/beta_end" -> "scheduler.beta_end"
+std::string dotted(const std::string& pointer) {
+  std::string name = pointer.substr(1);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
 }
 
 }  // namespace
@@ -103,29 +122,38 @@ json request_to_json(const Request& r) {
 }
 
 Request request_from_json(const json& j, const std::string& label) {
-  try {
-    Request r;
-    const json& c = j.at("checkpoint");
-    r.checkpoint = {c.at("tokenizer"), c.at("text_encoder"), c.at("transformer"), c.at("vae")};
-    j.at("task").get_to(r.task);
-    j.at("prompt").get_to(r.prompt);
-    j.at("negative_prompt").get_to(r.negative_prompt);
-    j.at("width").get_to(r.width);
-    j.at("height").get_to(r.height);
-    j.at("num_frames").get_to(r.num_frames);
-    j.at("steps").get_to(r.steps);
-    j.at("guidance_scale").get_to(r.guidance_scale);
-    j.at("dynamic_cfg").get_to(r.dynamic_cfg);
-    r.scheduler = scheduler_from_json(j.at("scheduler"));
-    j.at("seed").get_to(r.seed);
-    r.dtype = value_of(kDtypes, j.at("dtype").get<std::string>());
-    j.at("vae_tile").at("height").get_to(r.vae_tile.height);
-    j.at("vae_tile").at("width").get_to(r.vae_tile.width);
-    j.at("max_text_tokens").get_to(r.max_text_tokens);
-    return r;
-  } catch (const std::exception& error) {
-    throw DataError(label + ": holds no complete request of this version: " + error.what());
+  const JsonReader read(j, label + ": request", JsonReader::Absent::kIsAnError);
+  read.only({"checkpoint", "task", "prompt", "negative_prompt", "width", "height", "num_frames",
+             "steps", "guidance_scale", "dynamic_cfg", "scheduler", "seed", "dtype", "vae_tile",
+             "max_text_tokens"});
+  Request r;
+  r.checkpoint = read_identity(read.object("checkpoint"));
+  read.text("task", r.task);
+  read.text("prompt", r.prompt);
+  read.text("negative_prompt", r.negative_prompt);
+  read.count("width", r.width, kMinExtent, kMaxExtent);
+  read.count("height", r.height, kMinExtent, kMaxExtent);
+  read.count("num_frames", r.num_frames, 1, 1024);
+  read.count("steps", r.steps, 1, 100000);
+  read.real("guidance_scale", r.guidance_scale);
+  read.flag("dynamic_cfg", r.dynamic_cfg);
+  r.scheduler = read_scheduler(read.object("scheduler"));
+  read.natural("seed", r.seed);
+  read.choice("dtype", r.dtype, kDtypes);
+  r.vae_tile = read_tile(read.object("vae_tile"));
+  read.count("max_text_tokens", r.max_text_tokens, 1, 65536);
+  return r;
+}
+
+std::vector<FieldDifference> request_differences(const Request& a, const Request& b) {
+  const json flat_a = request_to_json(a).flatten(), flat_b = request_to_json(b).flatten();
+  std::vector<FieldDifference> differences;
+  for (const auto& [pointer, value] : flat_a.items()) {
+    const json& other = flat_b.at(pointer);
+    if (value == other || pointer.starts_with("/checkpoint/")) continue;
+    differences.push_back({dotted(pointer), json_excerpt(value), json_excerpt(other)});
   }
+  return differences;
 }
 
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint) {

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
-#include "core/vae/tiles.h"
+#include "core/vae/tile_size.h"
 #include "core/weights/checkpoint.h"
 #include "core/weights/config.h"
 
@@ -44,8 +45,19 @@ struct Request {
 };
 
 nlohmann::json request_to_json(const Request& request);
-// Throws DataError naming `label` and the key.
+// Throws DataError "<label>: request: 'steps' is "x", wanted ..." for a key that is missing or
+// unknown, for a value of another type and for one no request can have.
 Request request_from_json(const nlohmann::json& json, const std::string& label);
+
+// A member in which two requests differ: "seed" or "scheduler.beta_end", and its JSON in each, cut
+// for messages.
+struct FieldDifference {
+  std::string field;
+  std::string a;
+  std::string b;
+};
+// In the order of the names; the checkpoint's hashes are left out.
+std::vector<FieldDifference> request_differences(const Request& a, const Request& b);
 
 const char* dtype_name(at::ScalarType dtype);  // "fp32", "bf16", "fp16"
 

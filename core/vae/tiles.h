@@ -8,19 +8,10 @@
 
 #include "core/base/shapes.h"
 #include "core/vae/decoder.h"
+#include "core/vae/tile_size.h"
 #include "core/weights/config.h"
 
 namespace cogvx {
-
-// Pixels to a latent, each way.
-constexpr int64_t kSpatialCompression = 8;
-
-// Tile size in pixels; zero height: no tiling at all.
-struct TileSize {
-  int64_t height = 0;
-  int64_t width = 0;
-  bool operator==(const TileSize&) const = default;
-};
 
 // One tile in latent units; tiles stand row by row.
 struct Tile {

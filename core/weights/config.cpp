@@ -1,91 +1,26 @@
 #include "core/weights/config.h"
 
-#include <cmath>
-#include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 
-#include "core/base/errors.h"
+#include "core/base/json.h"
+#include "core/base/json_reader.h"
+#include "core/base/read_file.h"
 
 namespace cogvx {
 namespace {
 
 using nlohmann::json;
 
-// Typed access to one config object; an absent or null key leaves diffusers' default in place.
-class Reader {
- public:
-  Reader(const json& object, std::string label) : object_(object), label_(std::move(label)) {}
-
-  void count(const char* key, int64_t& value, int64_t min = 1,
-             int64_t max = int64_t{1} << 24) const {
-    if (absent(key)) return;
-    const json& found = object_.at(key);
-    if (!found.is_number_integer()) fail(key, "a whole number");
-    const int64_t number = found.is_number_unsigned() && found.get<uint64_t>() > INT64_MAX
-                               ? INT64_MAX
-                               : found.get<int64_t>();
-    if (number < min || number > max) fail(key, std::to_string(min) + " to " + std::to_string(max));
-    value = number;
-  }
-  void real(const char* key, double& value) const {
-    if (absent(key)) return;
-    if (!object_.at(key).is_number() || !std::isfinite(object_.at(key).get<double>()))
-      fail(key, "a number");
-    value = object_.at(key);
-  }
-  void positive(const char* key, double& value) const {
-    real(key, value);
-    if (!(value > 0)) fail(key, "a number above 0");
-  }
-  void flag(const char* key, bool& value) const {
-    if (absent(key)) return;
-    if (!object_.at(key).is_boolean()) fail(key, "true or false");
-    value = object_.at(key);
-  }
-  template <typename T>
-  void choice(const char* key, T& value, const std::map<std::string, T>& choices) const {
-    if (absent(key)) return;
-    const json& found = object_.at(key);
-    if (found.is_string()) {
-      if (const auto chosen = choices.find(found.get<std::string>()); chosen != choices.end()) {
-        value = chosen->second;
-        return;
-      }
-    }
-    std::string wanted;
-    for (const auto& [name, ignored] : choices) wanted += (wanted.empty() ? "" : " or ") + name;
-    fail(key, wanted);
-  }
-  // A key that this program reads only to be sure that it means what the architecture fixes.
-  void fixed(const char* key, const json& wanted) const {
-    if (!absent(key) && object_.at(key) != wanted)
-      fail(key, wanted.dump() + ", the only value of CogVideoX checkpoints");
-  }
-  bool absent(const char* key) const { return !object_.contains(key) || object_.at(key).is_null(); }
-  [[noreturn]] void fail(const char* key, const std::string& wanted) const {
-    throw DataError(label_ + ": '" + key + "' is " +
-                    (absent(key) ? "missing" : object_.at(key).dump()) + ", wanted " + wanted);
-  }
-
- private:
-  const json& object_;
-  std::string label_;
-};
+constexpr size_t kMaxConfigBytes = size_t{64} << 20;
 
 }  // namespace
 
 json read_json_object(const std::filesystem::path& path) {
-  std::ifstream stream(path);
-  if (!stream)
-    throw DataError(path.string() + ": cannot be read; is --model a diffusers checkpoint?");
-  json object = json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) throw DataError(path.string() + ": is not a JSON object");
-  return object;
+  return parse_json_object(read_file(path, kMaxConfigBytes), path.string());
 }
 
 TransformerConfig parse_transformer_config(const json& config, const std::string& label) {
-  const Reader read(config, label);
+  const JsonReader read(config, label);
   TransformerConfig c;
   read.fixed("_class_name", "CogVideoXTransformer3DModel");
   read.count("num_layers", c.num_layers, 1, 1000);
@@ -123,7 +58,7 @@ TransformerConfig parse_transformer_config(const json& config, const std::string
 }
 
 VaeConfig parse_vae_config(const json& config, const std::string& label) {
-  const Reader read(config, label);
+  const JsonReader read(config, label);
   VaeConfig c;
   read.fixed("_class_name", "AutoencoderKLCogVideoX");
   read.count("in_channels", c.in_channels, 1, 4096);
@@ -160,7 +95,7 @@ VaeConfig parse_vae_config(const json& config, const std::string& label) {
 }
 
 T5Config parse_t5_config(const json& config, const std::string& label) {
-  const Reader read(config, label);
+  const JsonReader read(config, label);
   T5Config c;
   read.fixed("model_type", "t5");
   read.count("vocab_size", c.vocab_size);
@@ -176,30 +111,34 @@ T5Config parse_t5_config(const json& config, const std::string& label) {
   return c;
 }
 
-SchedulerConfig parse_scheduler_config(const json& config, const std::string& label) {
-  const Reader read(config, label);
-  SchedulerConfig c;
-  read.choice<SchedulerKind>("_class_name", c.kind,
-                             {{"CogVideoXDDIMScheduler", SchedulerKind::kDdim},
-                              {"CogVideoXDPMScheduler", SchedulerKind::kDpm}});
+void read_scheduler_numbers(const JsonReader& read, SchedulerConfig& c) {
   read.count("num_train_timesteps", c.num_train_timesteps, 2, 100000);
   read.positive("beta_start", c.beta_start);
   read.positive("beta_end", c.beta_end);
-  read.choice<BetaSchedule>(
-      "beta_schedule", c.beta_schedule,
-      {{"scaled_linear", BetaSchedule::kScaledLinear}, {"linear", BetaSchedule::kLinear}});
-  read.choice<PredictionType>("prediction_type", c.prediction_type,
-                              {{"epsilon", PredictionType::kEpsilon},
-                               {"sample", PredictionType::kSample},
-                               {"v_prediction", PredictionType::kVPrediction}});
-  read.choice<TimestepSpacing>("timestep_spacing", c.timestep_spacing,
-                               {{"trailing", TimestepSpacing::kTrailing},
-                                {"leading", TimestepSpacing::kLeading},
-                                {"linspace", TimestepSpacing::kLinspace}});
   read.count("steps_offset", c.steps_offset, 0, 1000);
   read.positive("snr_shift_scale", c.snr_shift_scale);
   read.flag("rescale_betas_zero_snr", c.rescale_betas_zero_snr);
   read.flag("set_alpha_to_one", c.set_alpha_to_one);
+}
+
+SchedulerConfig parse_scheduler_config(const json& config, const std::string& label) {
+  const JsonReader read(config, label);
+  SchedulerConfig c;
+  read.choice<SchedulerKind>("_class_name", c.kind,
+                             {{SchedulerKind::kDdim, "CogVideoXDDIMScheduler"},
+                              {SchedulerKind::kDpm, "CogVideoXDPMScheduler"}});
+  read.choice<BetaSchedule>(
+      "beta_schedule", c.beta_schedule,
+      {{BetaSchedule::kLinear, "linear"}, {BetaSchedule::kScaledLinear, "scaled_linear"}});
+  read.choice<PredictionType>("prediction_type", c.prediction_type,
+                              {{PredictionType::kEpsilon, "epsilon"},
+                               {PredictionType::kSample, "sample"},
+                               {PredictionType::kVPrediction, "v_prediction"}});
+  read.choice<TimestepSpacing>("timestep_spacing", c.timestep_spacing,
+                               {{TimestepSpacing::kLeading, "leading"},
+                                {TimestepSpacing::kLinspace, "linspace"},
+                                {TimestepSpacing::kTrailing, "trailing"}});
+  read_scheduler_numbers(read, c);
   read.fixed("trained_betas", nullptr);
   return c;
 }

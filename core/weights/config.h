@@ -8,6 +8,8 @@
 
 namespace cogvx {
 
+class JsonReader;
+
 // The config.json files of a checkpoint as plain values; field names and defaults are diffusers'.
 // Parsers throw DataError naming file, key, value found and values wanted.
 
@@ -93,12 +95,14 @@ struct SchedulerConfig {
   bool operator==(const SchedulerConfig&) const = default;
 };
 
-// Reads a JSON object; throws DataError when the file is missing or is none.
+// Reads a file of at most 64 MiB that holds a JSON object.
 nlohmann::json read_json_object(const std::filesystem::path& path);
 
 TransformerConfig parse_transformer_config(const nlohmann::json& config, const std::string& label);
 VaeConfig parse_vae_config(const nlohmann::json& config, const std::string& label);
 T5Config parse_t5_config(const nlohmann::json& config, const std::string& label);
+// The members of a scheduler that have the same names in its config and in a request.
+void read_scheduler_numbers(const JsonReader& read, SchedulerConfig& config);
 SchedulerConfig parse_scheduler_config(const nlohmann::json& config, const std::string& label);
 
 }  // namespace cogvx

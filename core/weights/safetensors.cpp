@@ -8,6 +8,8 @@
 #include <tuple>
 
 #include "core/base/errors.h"
+#include "core/base/json.h"
+#include "core/base/lfs_pointer.h"
 
 namespace cogvx {
 namespace {
@@ -16,6 +18,8 @@ using nlohmann::json;
 
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's own limit
+constexpr size_t kMaxRank = 64;
+constexpr uint64_t kMaxOffset = uint64_t{1} << 62;  // sums of such stay in a size_t
 
 [[noreturn]] void fail(const std::string& label, const std::string& what) {
   throw DataError(label + ": " + what);
@@ -26,31 +30,12 @@ size_t element_count(const StoredTensor& tensor, const std::string& label) {
   for (int64_t extent : tensor.shape) {
     if (extent != 0 &&
         count > std::numeric_limits<size_t>::max() / 16 / static_cast<size_t>(extent)) {
-      fail(label, "tensor '" + tensor.name + "' claims more elements than a file can hold");
+      fail(label,
+           "tensor " + quoted_excerpt(tensor.name) + " claims more elements than a file can hold");
     }
     count *= static_cast<size_t>(extent);
   }
   return count;
-}
-
-// JSON objects keep only the last of two equal keys, so duplicates are caught while parsing.
-json parse_header_json(const std::string& text, const std::string& label) {
-  std::vector<std::string> top_keys;
-  int depth = 0;
-  const auto collect_keys = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) ++depth;
-    if (event == json::parse_event_t::object_end) --depth;
-    if (event == json::parse_event_t::key && depth == 1)
-      top_keys.push_back(parsed.get<std::string>());
-    return true;
-  };
-  json header = json::parse(text, collect_keys, /*allow_exceptions=*/false);
-  if (!header.is_object())
-    fail(label, "the safetensors header is not a JSON object; is the download complete?");
-  std::sort(top_keys.begin(), top_keys.end());
-  const auto twice = std::adjacent_find(top_keys.begin(), top_keys.end());
-  if (twice != top_keys.end()) fail(label, "tensor '" + *twice + "' is listed twice");
-  return header;
 }
 
 bool is_count(const json& value) {
@@ -61,34 +46,36 @@ StoredTensor parse_tensor(const std::string& name, const json& entry, size_t dat
                           const std::string& label) {
   StoredTensor tensor{.name = name};
   const auto complain = [&](const std::string& what) {
-    fail(label, "tensor '" + name + "' " + what);
+    fail(label, "tensor " + quoted_excerpt(name) + " " + what);
   };
   if (!entry.is_object()) complain("has no description");
   const json dtype = entry.value("dtype", json());
   const json shape = entry.value("shape", json());
   const json offsets = entry.value("data_offsets", json());
   if (!dtype.is_string() || stored_dtype_size(dtype) == 0)
-    complain("has the unknown dtype " + dtype.dump());
-  if (!shape.is_array() || !std::all_of(shape.begin(), shape.end(), is_count)) {
-    complain("has the impossible shape " + shape.dump());
+    complain("has the unknown dtype " + json_excerpt(dtype));
+  if (!shape.is_array() || shape.size() > kMaxRank ||
+      !std::all_of(shape.begin(), shape.end(), is_count)) {
+    complain("has the impossible shape " + json_excerpt(shape));
   }
   if (!offsets.is_array() || offsets.size() != 2 || !is_count(offsets[0]) ||
       !is_count(offsets[1])) {
-    complain("has the impossible data_offsets " + offsets.dump());
+    complain("has the impossible data_offsets " + json_excerpt(offsets));
   }
   tensor.dtype = dtype;
   for (const json& extent : shape) {
     if (extent.get<uint64_t>() > uint64_t{1} << 48)
-      complain("has the impossible shape " + shape.dump());
+      complain("has the impossible shape " + json_excerpt(shape));
     tensor.shape.push_back(extent);
   }
   const auto begin = offsets[0].get<uint64_t>();
   const auto end = offsets[1].get<uint64_t>();
-  if (begin > end) complain("has the impossible data_offsets " + offsets.dump());
+  if (begin > end || end > kMaxOffset)
+    complain("has the impossible data_offsets " + json_excerpt(offsets));
   const size_t wanted = element_count(tensor, label) * stored_dtype_size(tensor.dtype);
   if (end - begin != wanted) {
-    complain("takes " + std::to_string(end - begin) + " bytes, its shape " + shape.dump() + " in " +
-             tensor.dtype + " wants " + std::to_string(wanted));
+    complain("takes " + std::to_string(end - begin) + " bytes, its shape " + json_excerpt(shape) +
+             " in " + tensor.dtype + " wants " + std::to_string(wanted));
   }
   tensor.begin = data_begin + begin;
   tensor.end = data_begin + end;
@@ -100,8 +87,9 @@ void check_layout(const SafetensorsHeader& header, size_t data_begin, size_t fil
   size_t at = data_begin;
   for (const StoredTensor& tensor : header.tensors) {
     if (tensor.begin != at) {
-      fail(label, "tensor '" + tensor.name + "' starts at byte " + std::to_string(tensor.begin) +
-                      ", the one before ends at " + std::to_string(at));
+      fail(label, "tensor " + quoted_excerpt(tensor.name) + " starts at byte " +
+                      std::to_string(tensor.begin) + ", the one before ends at " +
+                      std::to_string(at));
     }
     at = tensor.end;
   }
@@ -123,11 +111,7 @@ size_t stored_dtype_size(const std::string& dtype) {
 
 SafetensorsHeader parse_safetensors(std::span<const std::byte> file, const std::string& label) {
   static_assert(std::endian::native == std::endian::little);
-  constexpr std::string_view kLfsPointer = "version https://git-lfs";
-  if (file.size() >= kLfsPointer.size() &&
-      std::memcmp(file.data(), kLfsPointer.data(), kLfsPointer.size()) == 0) {
-    fail(label, "is a Git LFS pointer, not the file itself; fetch it with 'git lfs pull'");
-  }
+  refuse_lfs_pointer({reinterpret_cast<const char*>(file.data()), file.size()}, label);
   if (file.size() < kLengthBytes) {
     fail(label, "has " + std::to_string(file.size()) +
                     " bytes, too few for a safetensors file; is the download complete?");
@@ -139,8 +123,8 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file, const std::
                     std::to_string(file.size()) +
                     "; is it a safetensors file, and is the download complete?");
   }
-  const std::string text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
-  const json parsed = parse_header_json(text, label);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  const json parsed = parse_json_object(text, label + ": header");
   const size_t data_begin = kLengthBytes + length;
 
   SafetensorsHeader header;
@@ -148,7 +132,8 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file, const std::
     if (name == "__metadata__") {
       if (!entry.is_object()) fail(label, "__metadata__ is not an object");
       for (const auto& [key, value] : entry.items()) {
-        if (!value.is_string()) fail(label, "__metadata__ '" + key + "' is not a string");
+        if (!value.is_string())
+          fail(label, "__metadata__ " + quoted_excerpt(key) + " is not a string");
         header.metadata[key] = value;
       }
     } else {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "tests/core/weights/weights_test_support.h"
@@ -51,7 +53,10 @@ Request round_trip(const Request& request) {
 
 TEST(Request, ComesBackFromItsJson) {
   EXPECT_EQ(round_trip(unusual_request()), unusual_request());
-  EXPECT_EQ(round_trip(Request{}), Request{});
+  Request mostly_default;
+  mostly_default.width = mostly_default.height = 16;
+  mostly_default.num_frames = 1;
+  EXPECT_EQ(round_trip(mostly_default), mostly_default);
   Request half = unusual_request();
   half.dtype = at::kHalf;
   half.scheduler.timestep_spacing = TimestepSpacing::kLeading;
@@ -90,9 +95,81 @@ TEST(Request, AValueOfAnotherTypeIsADataError) {
     json changed = whole;
     changed[json::json_pointer(path)] = "unheard of";
     EXPECT_THAT(data_error([&] { request_from_json(changed, "saved.json"); }),
-                HasSubstr("unknown value 'unheard of'"));
+                HasSubstr("is \"unheard of\", wanted "));
   }
   EXPECT_THROW(request_from_json(json::array(), "saved.json"), DataError);
+}
+
+TEST(Request, AnUnknownKeyIsADataError) {
+  const json whole = request_to_json(unusual_request());
+  for (const char* path : {"/lora", "/checkpoint/lora", "/scheduler/lora", "/vae_tile/lora"}) {
+    json changed = whole;
+    changed[json::json_pointer(path)] = 1;
+    EXPECT_THAT(data_error([&] { request_from_json(changed, "saved.json"); }),
+                HasSubstr("'lora' is unknown to this version"))
+        << path;
+  }
+}
+
+TEST(Request, NumbersOutsideTheirRangesAreDataErrorsThatNameTheKey) {
+  const json whole = request_to_json(unusual_request());
+  const std::vector<std::pair<const char*, std::vector<json>>> bad{
+      {"/width", {15, 8193, -16, 1e300, 96.0, "96", true}},
+      {"/height", {0, 8193, INT64_MIN}},
+      {"/num_frames", {0, 1025, UINT64_MAX}},
+      {"/steps", {0, 100001, -1e300}},
+      {"/guidance_scale", {"6", json(), std::numeric_limits<double>::infinity()}},
+      {"/dynamic_cfg", {1, "true"}},
+      {"/seed", {-1, 1.5, 1e300}},
+      {"/vae_tile/height", {-1, 8193, 0}},
+      {"/vae_tile/width", {-1, 8193, 0}},
+      {"/max_text_tokens", {0, 65537}},
+      {"/prompt", {5, json()}},
+      {"/scheduler/num_train_timesteps", {1, 100001}},
+      {"/scheduler/beta_start", {0, -0.1, std::numeric_limits<double>::quiet_NaN()}},
+      {"/scheduler/beta_end", {0, "0.1"}},
+      {"/scheduler/steps_offset", {-1, 1001}},
+      {"/scheduler/snr_shift_scale", {0, false}}};
+  for (const auto& [path, values] : bad) {
+    for (const json& value : values) {
+      json changed = whole;
+      changed[json::json_pointer(path)] = value;
+      const std::string error = data_error([&] { request_from_json(changed, "saved.json"); });
+      EXPECT_THAT(error, testing::StartsWith("saved.json: request: ")) << path << " " << value;
+      EXPECT_THAT(error, HasSubstr(", wanted ")) << path << " " << value;
+    }
+  }
+  json changed = whole;
+  changed["steps"] = "x";
+  EXPECT_EQ(data_error([&] { request_from_json(changed, "saved.json"); }),
+            "saved.json: request: 'steps' is \"x\", wanted a whole number");
+}
+
+TEST(Request, DifferencesAreNamedWithBothValues) {
+  const Request a = unusual_request();
+  EXPECT_TRUE(request_differences(a, a).empty());
+  Request b = a;
+  b.seed = 7;
+  b.scheduler.beta_end = 0.25;
+  b.vae_tile.width = 120;
+  b.checkpoint.vae = "other";
+  const std::vector<FieldDifference> found = request_differences(a, b);
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[0].field, "scheduler.beta_end");
+  EXPECT_EQ(found[0].a, "0.3");
+  EXPECT_EQ(found[0].b, "0.25");
+  EXPECT_EQ(found[1].field, "seed");
+  EXPECT_EQ(found[1].a, "18446744073709551615");
+  EXPECT_EQ(found[2].field, "vae_tile.width");
+}
+
+// Every member takes part: a change of any leaf of the JSON but the checkpoint's is a difference.
+TEST(Request, EveryMemberCanDiffer) {
+  Request other;
+  other.width = other.height = 16;
+  other.num_frames = 1;
+  other.dynamic_cfg = false;
+  EXPECT_EQ(request_differences(unusual_request(), other).size(), 29U - 4U);
 }
 
 TEST(Request, GuidanceStartsAboveOne) {

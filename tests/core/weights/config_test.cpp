@@ -185,7 +185,7 @@ TEST_F(CheckpointFolder, ComponentsThatDoNotFitAreNamed) {
 TEST_F(CheckpointFolder, BrokenJsonIsNamed) {
   for (const char* text : {"", "{", "[]", "\"text\"", "{\"num_layers\": }"}) {
     write_text(folder_.path() / "transformer" / "config.json", text);
-    EXPECT_THAT(error(), HasSubstr("config.json: is not a JSON object")) << text;
+    EXPECT_THAT(error(), HasSubstr("config.json: is not ")) << text;
   }
 }
 
