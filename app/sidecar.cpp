@@ -1,9 +1,9 @@
 #include "app/sidecar.h"
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
+#include "core/base/json.h"
 #include "core/weights/config.h"
 
 namespace cogvx::app {
@@ -23,7 +23,7 @@ const json& member(const json& object, const char* key, const std::string& path)
 json read_sidecar(const std::string& path) {
   json sidecar = read_json_object(path);
   if (member(sidecar, "cogvx_sidecar", path) != kFormat) {
-    throw DataError(path + ": is a sidecar of format " + sidecar.at("cogvx_sidecar").dump() +
+    throw DataError(path + ": is a sidecar of format " + json_excerpt(sidecar.at("cogvx_sidecar")) +
                     ", this version reads " + std::to_string(kFormat));
   }
   return sidecar;

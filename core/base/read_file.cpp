@@ -31,7 +31,8 @@ void require(const fs::path& path, fs::file_type wanted, const std::string& cure
 RegularFile::RegularFile(const fs::path& path) {
   // Without O_NONBLOCK a pipe would wait here for somebody to write into it.
   descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0) throw DataError(path.string() + ": cannot be opened: " + strerror(errno));
+  const int error = errno;
+  if (descriptor_ < 0) throw DataError(path.string() + ": cannot be opened: " + strerror(error));
   struct stat info {};
   if (fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
     close(descriptor_);
@@ -49,8 +50,9 @@ std::string read_file(const fs::path& path, size_t max_bytes) {
   char block[65536];
   while (true) {
     const ssize_t got = read(file.descriptor(), block, sizeof(block));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw DataError(path.string() + ": cannot be read: " + strerror(errno));
+    const int error = errno;
+    if (got < 0 && error == EINTR) continue;
+    if (got < 0) throw DataError(path.string() + ": cannot be read: " + strerror(error));
     if (got == 0) return bytes;
     bytes.append(block, static_cast<size_t>(got));
     if (bytes.size() > max_bytes) {

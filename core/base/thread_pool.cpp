@@ -2,6 +2,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <exception>
+#include <string>
+
 #include "core/base/errors.h"
 
 namespace cogvx {
@@ -12,16 +15,26 @@ thread_local bool inside_unit = false;
 ThreadPool::ThreadPool(int threads) {
   if (threads < 1) throw UsageError("threads is " + std::to_string(threads) + ", wanted 1 or more");
   at::set_num_threads(1);
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  try {
+    while (size() < threads) workers_.emplace_back([this] { work(); });
+  } catch (const std::exception& error) {  // std::system_error or std::bad_alloc
+    const int started = size();
+    stop();
+    throw MemoryError("cannot start thread " + std::to_string(started + 1) + " of " +
+                      std::to_string(threads) + ": " + error.what() + "; ask for fewer threads");
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     std::lock_guard lock(mutex_);
     quit_ = true;
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
 }
 
 void ThreadPool::run(int64_t count, const std::function<void(int64_t)>& unit) {

@@ -16,7 +16,7 @@ namespace cogvx {
 // change their bytes with their thread count.
 class ThreadPool {
  public:
-  // threads >= 1, the caller included.
+  // threads >= 1, the caller included. Throws MemoryError when the system has no room for so many.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -30,6 +30,7 @@ class ThreadPool {
 
  private:
   void work();
+  void stop();
   void take_units();
 
   std::mutex mutex_;

@@ -3,13 +3,15 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "core/base/errors.h"
+#include "core/base/json.h"
+#include "core/base/json_reader.h"
+#include "core/base/lfs_pointer.h"
+#include "core/base/read_file.h"
 #include "core/base/sha256.h"
 
 namespace cogvx {
@@ -18,18 +20,17 @@ namespace {
 constexpr int64_t kPad = 0;
 constexpr int64_t kEnd = 1;
 constexpr int64_t kExtraIds = 100;
+constexpr size_t kMaxConfigBytes = size_t{64} << 20;
+constexpr size_t kMaxModelBytes = size_t{64} << 20;  // T5's has 0.8 MB
 
 // T5 vocabularies have 100 <extra_id_k> above their pieces unless tokenizer_config.json says
 // otherwise.
 int64_t count_extra_ids(const std::filesystem::path& config_path) {
-  std::ifstream file(config_path);
-  const nlohmann::json config = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (!config.is_object() || !config.contains("extra_ids")) return kExtraIds;
-  const nlohmann::json& count = config.at("extra_ids");
-  if (!count.is_number_unsigned() || count > 10000) {
-    throw DataError(config_path.string() + ": 'extra_ids' is " + count.dump() +
-                    ", wanted 0 to 10000");
-  }
+  if (!may_exist(config_path)) return kExtraIds;
+  const nlohmann::json config =
+      parse_json_object(read_file(config_path, kMaxConfigBytes), config_path.string());
+  int64_t count = kExtraIds;
+  JsonReader(config, config_path.string()).count("extra_ids", count, 0, 10000);
   return count;
 }
 
@@ -84,10 +85,9 @@ struct Tokenizer::Model {
 Tokenizer::Tokenizer(const std::filesystem::path& tokenizer_dir)
     : model_(std::make_unique<Model>()) {
   const std::filesystem::path path = tokenizer_dir / "spiece.model";
-  if (!std::filesystem::is_regular_file(path))
-    throw DataError(path.string() + ": no such file; is the download complete?");
-  std::ifstream file(path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  require_file(path, "is the download complete?");
+  const std::string bytes = read_file(path, kMaxModelBytes);
+  refuse_lfs_pointer(bytes, path.string());
   model_->sha256 = sha256_hex(bytes.data(), bytes.size());
   if (const auto status = model_->processor.LoadFromSerializedProto(bytes); !status.ok()) {
     throw DataError(path.string() + ": is not a sentencepiece model: " + status.ToString());

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
+#include "core/base/read_file.h"
 #include "core/weights/weight_map.h"
 
 namespace cogvx {
@@ -17,7 +18,7 @@ std::string read_pipeline_class(const fs::path& path) {
   if (!name.is_string())
     throw DataError(path.string() +
                     ": '_class_name' is missing; is --model a diffusers checkpoint?");
-  return name;
+  return name.get<std::string>();
 }
 
 template <typename Config>
@@ -48,9 +49,7 @@ void check_supported(const Checkpoint& c) {
 }  // namespace
 
 Checkpoint open_checkpoint(const fs::path& dir) {
-  if (!fs::is_directory(dir))
-    throw DataError(dir.string() +
-                    ": no such folder; --model takes a diffusers checkpoint directory");
+  require_folder(dir, "--model takes a diffusers checkpoint directory");
   Checkpoint c;
   c.dir = dir;
   c.pipeline_class = read_pipeline_class(dir / "model_index.json");
@@ -67,10 +66,7 @@ Checkpoint open_checkpoint(const fs::path& dir) {
   c.stored_dtype = WeightMap(dir / "transformer", "diffusion_pytorch_model").stored_dtype();
   WeightMap(dir / "vae", "diffusion_pytorch_model");
   WeightMap(dir / "text_encoder", "model");
-  if (!fs::is_regular_file(dir / "tokenizer" / "spiece.model")) {
-    throw DataError((dir / "tokenizer" / "spiece.model").string() +
-                    ": no such file; is the download complete?");
-  }
+  require_file(dir / "tokenizer" / "spiece.model", "is the download complete?");
   return c;
 }
 

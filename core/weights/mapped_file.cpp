@@ -1,33 +1,29 @@
 #include "core/weights/mapped_file.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
 #include "core/base/errors.h"
+#include "core/base/read_file.h"
 
 namespace cogvx {
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw DataError(path.string() + ": cannot be opened: " + strerror(errno));
-  struct stat info {};
-  const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  void* map = nullptr;
-  if (regular && info.st_size > 0) {
-    size_ = static_cast<size_t>(info.st_size);
-    map = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-  }
+  const RegularFile file(path);
+  if (file.size() == 0) return;
+  void* map = mmap(nullptr, file.size(), PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   const int error = errno;
-  close(fd);
-  if (!regular) throw DataError(path.string() + ": is not a regular file");
+  if (map == MAP_FAILED && error == ENOMEM) {
+    throw MemoryError(path.string() + ": no room to map its " + std::to_string(file.size()) +
+                      " bytes; is the address space limited (ulimit -v)?");
+  }
   if (map == MAP_FAILED) throw DataError(path.string() + ": cannot be mapped: " + strerror(error));
   data_ = static_cast<const std::byte*>(map);
+  size_ = file.size();
 }
 
 MappedFile::~MappedFile() {

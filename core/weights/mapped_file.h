@@ -6,7 +6,8 @@
 
 namespace cogvx {
 
-// A whole file mapped read-only. Throws DataError when it cannot be opened.
+// A whole file mapped read-only. Throws DataError when it is no regular file or cannot be opened,
+// MemoryError when the address space has no room for it.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

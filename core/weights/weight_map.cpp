@@ -2,56 +2,48 @@
 
 #include <ATen/ops/from_blob.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/base/errors.h"
+#include "core/base/json.h"
+#include "core/base/read_file.h"
 #include "core/base/sha256.h"
 #include "core/base/shapes.h"
+#include "core/weights/non_finite.h"
+#include "core/weights/shard_index.h"
 
 namespace cogvx {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+
+constexpr size_t kMaxIndexBytes = size_t{64} << 20;
 
 at::ScalarType scalar_type(const StoredTensor& tensor, const std::string& label) {
   if (tensor.dtype == "F32") return at::kFloat;
   if (tensor.dtype == "F16") return at::kHalf;
   if (tensor.dtype == "BF16") return at::kBFloat16;
-  throw DataError(label + ": tensor '" + tensor.name + "' is " + tensor.dtype +
+  throw DataError(label + ": tensor " + quoted_excerpt(tensor.name) + " is " + tensor.dtype +
                   ", wanted F32, F16 or BF16");
 }
 
-// name -> shard file
-std::map<std::string, std::string> read_index(const fs::path& index_path) {
-  std::ifstream stream(index_path);
-  const json index = json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  const std::string label = index_path.string();
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
-    throw DataError(label + ": is not an index: no object 'weight_map' in it");
-  }
-  std::map<std::string, std::string> shard_of;
-  for (const auto& [name, file] : index["weight_map"].items()) {
-    if (!file.is_string()) throw DataError(label + ": tensor '" + name + "' has no file name");
-    const std::string file_name = file;
-    if (file_name.empty() || file_name != fs::path(file_name).filename() || file_name == "..") {
-      throw DataError(label + ": tensor '" + name + "' is said to be in '" + file_name +
-                      "', wanted a file name in this folder");
-    }
-    shard_of[name] = file_name;
-  }
-  return shard_of;
+// A number that is none would spoil every number of the video, hours later.
+void check_finite(std::span<const std::byte> bytes, const StoredTensor& tensor,
+                  const std::string& label) {
+  const size_t bad = count_non_finite(bytes, tensor.dtype);
+  if (bad == 0) return;
+  throw DataError(label + ": tensor " + quoted_excerpt(tensor.name) + " holds " +
+                  std::to_string(bad) + " NaN or infinite values of " +
+                  std::to_string(bytes.size() / stored_dtype_size(tensor.dtype)) +
+                  "; is the file damaged?");
 }
 
 }  // namespace
 
 WeightMap::WeightMap(const fs::path& component_dir, const std::string& stem) : dir_(component_dir) {
   const fs::path index_path = dir_ / (stem + ".safetensors.index.json");
-  if (!fs::is_directory(dir_))
-    throw DataError(dir_.string() + ": no such folder; is --model a diffusers checkpoint?");
-  if (fs::exists(index_path)) {
+  require_folder(dir_, "is --model a diffusers checkpoint?");
+  if (may_exist(index_path)) {
     map_shards(index_path);
   } else {
     map_file(stem + ".safetensors");
@@ -60,29 +52,29 @@ WeightMap::WeightMap(const fs::path& component_dir, const std::string& stem) : d
 
 void WeightMap::map_file(const std::string& file_name) {
   const fs::path path = dir_ / file_name;
-  if (!fs::exists(path))
-    throw DataError(path.string() + ": no such file; is the download complete?");
+  require_file(path, "is the download complete?");
   files_.emplace_back(path);
   for (StoredTensor& tensor : parse_safetensors(files_.back().bytes(), path.string()).tensors) {
     const std::string name = tensor.name;
     const auto [place, fresh] =
         tensors_.try_emplace(name, Place{.file = files_.size() - 1, .stored = std::move(tensor)});
     if (!fresh)
-      throw DataError(path.string() + ": tensor '" + name + "' is in " + label(place->second) +
-                      " too");
+      throw DataError(path.string() + ": tensor " + quoted_excerpt(name) + " is in " +
+                      label(place->second) + " too");
   }
 }
 
 void WeightMap::map_shards(const fs::path& index_path) {
-  const auto shard_of = read_index(index_path);
+  const auto shard_of =
+      parse_shard_index(read_file(index_path, kMaxIndexBytes), index_path.string());
   std::set<std::string> shards;
   for (const auto& [name, file] : shard_of) shards.insert(file);
   for (const std::string& shard : shards) map_file(shard);
   for (const auto& [name, file] : shard_of) {
     const auto found = tensors_.find(name);
     if (found == tensors_.end() || files_[found->second.file].path().filename() != file) {
-      throw DataError(index_path.string() + ": tensor '" + name + "' is said to be in " + file +
-                      ", which does not hold it");
+      throw DataError(index_path.string() + ": tensor " + quoted_excerpt(name) +
+                      " is said to be in " + file + ", which does not hold it");
     }
   }
 }
@@ -106,12 +98,15 @@ at::Tensor WeightMap::take(const std::string& name, at::IntArrayRef shape, at::S
   }
   const at::ScalarType stored_type = scalar_type(place.stored, label(place));
   const size_t size = place.stored.end - place.stored.begin;
-  const std::byte* data = files_[place.file].bytes().data() + place.stored.begin;
-  place.sha256 = sha256_hex(data, size);
+  const std::span<const std::byte> stored =
+      files_[place.file].bytes().subspan(place.stored.begin, size);
+  check_finite(stored, place.stored, label(place));
+  place.sha256 = sha256_hex(stored.data(), size);
   place.taken = true;
   // Data may start at any byte; a clone through bytes needs no alignment.
-  const at::Tensor bytes = at::from_blob(const_cast<std::byte*>(data), {static_cast<int64_t>(size)},
-                                         at::TensorOptions().dtype(at::kByte));
+  const at::Tensor bytes =
+      at::from_blob(const_cast<std::byte*>(stored.data()), {static_cast<int64_t>(size)},
+                    at::TensorOptions().dtype(at::kByte));
   at::Tensor tensor = bytes.clone().view(stored_type).view(shape).to(dtype);
   files_[place.file].drop_pages(place.stored.begin, size);
   return tensor;
@@ -144,7 +139,7 @@ void WeightMap::finish() const {
   int left_over = 0;
   for (const auto& [name, place] : tensors_) {
     if (place.taken) continue;
-    if (++left_over <= 3) names += (names.empty() ? "'" : ", '") + name + "'";
+    if (++left_over <= 3) names += (names.empty() ? "" : ", ") + quoted_excerpt(name);
   }
   if (left_over == 0) return;
   throw DataError(dir_.string() + ": " + std::to_string(left_over) +

@@ -22,7 +22,7 @@ class WeightMap {
 
   // The tensor as F32, F16 or BF16 was stored, converted to `dtype` in memory of its own; the
   // file's pages are given back. Throws DataError when it is missing, taken already, of another
-  // shape or of an unsupported dtype.
+  // shape or of an unsupported dtype, or holds NaN or infinity.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
   // A tensor that a checkpoint may hold but the model does not use.
   void ignore(const std::string& name);

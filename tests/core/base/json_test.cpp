@@ -69,7 +69,7 @@ TEST(Json, TooManyValuesAreADataError) {
 // A parser with a callback would look at all 100,000 members anew after each of them.
 TEST(Json, ManyMembersTakeLittleTime) {
   std::string text = "{";
-  for (int i = 0; i < 100'000; ++i) text += "\"" + std::to_string(i) + "\":{},";
+  for (int i = 0; i < 100'000; ++i) text.append("\"").append(std::to_string(i)).append("\":{},");
   EXPECT_EQ(parse_json_object(text + "\"last\":1}", "x").size(), 100'001U);
 }
 

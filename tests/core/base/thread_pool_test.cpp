@@ -2,16 +2,32 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 #include <stdexcept>
+#include <string>
 
 #include "core/base/errors.h"
 
 namespace cogvx {
 namespace {
+
+// The number behind a name in /proc/self/status.
+int64_t status_number(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1));
+  }
+  return -1;
+}
+size_t mapped_bytes() { return static_cast<size_t>(status_number("VmSize")) * 1024; }
+int running_threads() { return static_cast<int>(status_number("Threads")); }
 
 TEST(ThreadPool, EveryUnitRunsOnce) {
   for (const int threads : {1, 2, 3, 5}) {
@@ -80,6 +96,25 @@ TEST(ThreadPool, LessThanOneThreadIsAUsageError) {
   EXPECT_THROW(ThreadPool(0), UsageError);
   EXPECT_THROW(ThreadPool(-2), UsageError);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// In a process of its own, whose address space has room for few stacks.
+TEST(ThreadPoolDeathTest, ThreadsTheSystemHasNoRoomForAreAMemoryErrorAndThoseStartedEnd) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto ask_for_too_many = [] {
+    const rlimit room{mapped_bytes() + (size_t{200} << 20), RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &room);
+    try {
+      ThreadPool pool(1024);
+    } catch (const MemoryError& error) {
+      std::fprintf(stderr, "%s\nthreads left: %d", error.what(), running_threads());
+      std::_Exit(5);
+    }
+  };
+  EXPECT_EXIT(ask_for_too_many(), testing::ExitedWithCode(5),
+              "cannot start thread [0-9]+ of 1024: .*; ask for fewer threads\nthreads left: 1");
+}
+#endif
 
 }  // namespace
 }  // namespace cogvx

@@ -182,6 +182,20 @@ TEST_F(CheckpointFolder, ComponentsThatDoNotFitAreNamed) {
   EXPECT_THAT(error(), HasSubstr("text_embed_dim is 32, the text encoder's d_model is 64"));
 }
 
+TEST_F(CheckpointFolder, AnEndlessOrHugeConfigIsADataErrorAtOnce) {
+  EXPECT_THAT(data_error([] { read_json_object("/dev/zero"); }),
+              HasSubstr("/dev/zero: is not a regular file"));
+  const std::filesystem::path config = folder_.path() / "vae" / "config.json";
+  std::filesystem::resize_file(config, uintmax_t{1} << 40);
+  EXPECT_THAT(error(), HasSubstr("vae/config.json: has more than 67108864 bytes"));
+}
+
+TEST_F(CheckpointFolder, AConfigThatIsAGitLfsPointerIsNamed) {
+  write_text(folder_.path() / "vae" / "config.json",
+             "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  EXPECT_THAT(error(), HasSubstr("vae/config.json: is a Git LFS pointer"));
+}
+
 TEST_F(CheckpointFolder, BrokenJsonIsNamed) {
   for (const char* text : {"", "{", "[]", "\"text\"", "{\"num_layers\": }"}) {
     write_text(folder_.path() / "transformer" / "config.json", text);

@@ -79,6 +79,12 @@ const std::string kF32 = entry("F32", "[2]", "[0,8]");
 const std::string k8(8, 'x');
 const std::string k16(16, 'x');
 
+std::string ones(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += ",1";
+  return text;
+}
+
 // One test for all: every ctest entry loads libtorch anew.
 TEST(Safetensors, EveryKindOfBadFileIsADataErrorThatNamesFileAndFault) {
   const std::vector<Bad> files{
@@ -116,6 +122,20 @@ TEST(Safetensors, EveryKindOfBadFileIsADataErrorThatNamesFileAndFault) {
           "impossible data_offsets"},
       Bad{"NegativeOffset", file_of(kA + entry("F32", "[2]", "[-8,0]") + "}", k8),
           "impossible data_offsets"},
+      Bad{"HugeOffsets",
+          file_of(kA + entry("F32", "[2]", "[18446744073709551608,18446744073709551616]") + "}",
+                  k8),
+          "impossible data_offsets"},
+      Bad{"OffsetsThatWrapAround",
+          file_of(kA + entry("F32", "[2]", "[18446744073709551600,18446744073709551608]") + "}",
+                  k8),
+          "impossible data_offsets"},
+      Bad{"NoNumber", file_of(kA + entry("F32", "[1e300]", "[0,8]") + "}", k8), "impossible shape"},
+      Bad{"ManyDimensions", file_of(kA + entry("U8", "[1" + ones(64) + "]", "[0,1]") + "}", "x"),
+          "impossible shape"},
+      Bad{"DeepHeader", file_of(kA + std::string(100000, '[')), "deeper than 64"},
+      Bad{"NameOfManyLines", file_of(R"({"a\nb":5})"), R"(tensor 'a\nb' has no)"},
+      Bad{"KeyOfAnEntryTwice", file_of(R"({"a":{"dtype":"U8","dtype":"I8"}})"), "key 'dtype'"},
       Bad{"ThreeOffsets", file_of(kA + entry("F32", "[2]", "[0,4,8]") + "}", k8),
           "impossible data_offsets"},
       Bad{"NoDescription", file_of(R"({"a":5})"), "tensor 'a' has no description"},
