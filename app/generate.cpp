@@ -15,6 +15,7 @@
 #include "core/pipeline/memory_plan.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
+#include "core/vae/tiles.h"
 #include "core/weights/weight_map.h"
 #include "io/atomic_file.h"
 #include "io/png.h"

@@ -9,7 +9,7 @@ target_include_directories(cogvx_options INTERFACE "${CMAKE_SOURCE_DIR}")
 target_compile_options(cogvx_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
   # GCC 12: false alarms in std::string; designated initialisers leave the rest at its default on purpose.
-  -Wno-restrict -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> -Wno-missing-field-initializers
   $<$<BOOL:${COGVX_WARNINGS_AS_ERRORS}>:-Werror>)
 
 if(COGVX_SANITIZE STREQUAL "address")

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Makes tests/fuzz/corpus: small good and broken files for each fuzz target, from configs/demo and from the formats
+alone. Run it from the repository's root after a change of a format, and commit what it writes."""
+
+import json
+import pathlib
+import struct
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CORPUS = ROOT / "tests" / "fuzz" / "corpus"
+SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+
+SCHEDULER = {
+    "class": "dpm", "num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012,
+    "beta_schedule": "scaled_linear", "prediction_type": "v_prediction", "timestep_spacing": "trailing",
+    "steps_offset": 0, "snr_shift_scale": 1.0, "rescale_betas_zero_snr": True, "set_alpha_to_one": True}
+REQUEST = {
+    "checkpoint": {"tokenizer": "aa", "text_encoder": "bb", "transformer": "cc", "vae": "dd"}, "task": "t2v",
+    "prompt": "a red ball", "negative_prompt": "", "width": 16, "height": 16, "num_frames": 5, "steps": 7,
+    "guidance_scale": 6.0, "dynamic_cfg": False, "scheduler": SCHEDULER, "seed": 42, "dtype": "fp32",
+    "vae_tile": {"height": 48, "width": 40}, "max_text_tokens": 226}
+ENGINE = {"cogvx": "0.1.0", "torch": "2.11.0", "device": "cpu"}
+LATENT_SHAPE = [1, 2, 1, 2, 2]
+
+
+def file_of(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def safetensors(tensors, metadata=None):
+    header, at = {}, 0
+    if metadata:
+        header["__metadata__"] = metadata
+    for name, dtype, shape in tensors:
+        size = SIZES[dtype]
+        for extent in shape:
+            size *= extent
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    return file_of(header, b"\x01" * at)
+
+
+def write(target, name, content):
+    path = CORPUS / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+def make_safetensors():
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    write("safetensors", "none", file_of({}))
+    write("safetensors", "one", safetensors([("a", "F32", [2, 3])]))
+    write("safetensors", "every_dtype", safetensors([(d, d, [3]) for d in SIZES], {"format": "pt"}))
+    write("safetensors", "odd", safetensors([("e", "BF16", [0, 4]), ("b", "U8", [3]), ("s", "F32", [])]))
+    write("safetensors", "overlap", file_of({"a": entry, "b": dict(entry, data_offsets=[4, 12])}, b"\x01" * 12))
+    write("safetensors", "huge_offsets", file_of({"a": dict(entry, data_offsets=[2**64 - 16, 2**64 - 8])}, b"\x01" * 8))
+    write("safetensors", "negative", file_of({"a": dict(entry, shape=[-2])}, b"\x01" * 8))
+    write("safetensors", "twice", file_of(b'{"a":%s,"a":{}}' % json.dumps(entry).encode(), b"\x01" * 8))
+    write("safetensors", "deep", file_of(b'{"a":' + b"[" * 80))
+    write("safetensors", "huge_header", struct.pack("<Q", 2**63 - 1) + b"{}")
+    write("safetensors", "lfs_pointer", LFS_POINTER)
+
+
+def make_configs():
+    for path in sorted((ROOT / "configs" / "demo").glob("*/*config.json")):
+        if path.parent.name != "tokenizer":
+            write("configs", "demo_" + path.parent.name, json.loads(path.read_text()))
+    write("configs", "demo_model_index", json.loads((ROOT / "configs" / "demo" / "model_index.json").read_text()))
+    write("configs", "index", {"metadata": {"total_size": 9}, "weight_map": {"a": "1.safetensors", "b": "2.safetensors"}})
+    write("configs", "index_outside", {"weight_map": {"a": "../1.safetensors", "b": "/etc/passwd"}})
+    write("configs", "request", REQUEST)
+    write("configs", "request_bf16", dict(REQUEST, dtype="bf16", vae_tile={"height": 0, "width": 0}, seed=2**64 - 1))
+    write("configs", "absurd", {"num_layers": 10**12, "norm_eps": -1e300, "block_out_channels": [1, "2", None, 2**63]})
+    write("configs", "types", {"num_layers": "30", "use_rotary_positional_embeddings": 1, "_class_name": ["x"]})
+    write("configs", "overflow", b'{"norm_eps":1e400}')
+    write("configs", "twice", b'{"num_layers":1,"num_layers":2}')
+    write("configs", "cut", b'{"num_layers": 3')
+    write("configs", "nul", b'{}\x00{"a":1}')
+    write("configs", "not_utf8", b'{"a":"\xff\xc0\xaf"}')
+    write("configs", "deep", b'{"a":' + b"[" * 80)
+    write("configs", "lfs_pointer", LFS_POINTER)
+
+
+def make_saved_run():
+    latents = ("latents", "F32", LATENT_SHAPE)
+    metadata = {"cogvx_request": json.dumps(REQUEST), "cogvx_engine": json.dumps(ENGINE)}
+    state = dict(metadata, cogvx_state="1", next_step="3")
+    generator = ("generator", "U8", [24])
+    write("saved_run", "latents", safetensors([latents], metadata))
+    write("saved_run", "latents_bf16", safetensors([("latents", "BF16", LATENT_SHAPE)], metadata))
+    write("saved_run", "state", safetensors([latents, generator], state))
+    write("saved_run", "state_x0", safetensors([generator, latents, ("previous_x0", "F32", LATENT_SHAPE)], state))
+    write("saved_run", "wrong_shape", safetensors([("latents", "F32", [1, 3, 1, 2, 2])], metadata))
+    write("saved_run", "wrong_step", safetensors([latents, generator], dict(state, next_step="-9")))
+    write("saved_run", "wrong_format", safetensors([latents, generator], dict(state, cogvx_state="2")))
+    write("saved_run", "no_engine", safetensors([latents], {"cogvx_request": json.dumps(REQUEST)}))
+    write("saved_run", "more", safetensors([latents, ("more", "U8", [1])], metadata))
+    write("saved_run", "lfs_pointer", LFS_POINTER)
+
+
+make_safetensors()
+make_configs()
+make_saved_run()
