@@ -68,23 +68,6 @@ void check_size(const CodecProfile& profile, FrameSize size) {
           "a width and a height that are multiples of " + std::to_string(multiple));
 }
 
-// A dictionary that libav's option calls fill and consume.
-class Dictionary {
- public:
-  Dictionary() = default;
-  ~Dictionary() { av_dict_free(&entries_); }
-  Dictionary(const Dictionary&) = delete;
-  Dictionary& operator=(const Dictionary&) = delete;
-
-  void set(const std::string& key, const std::string& value) {
-    if (av_dict_set(&entries_, key.c_str(), value.c_str(), /*flags=*/0) < 0) throw std::bad_alloc();
-  }
-  AVDictionary** address() { return &entries_; }
-
- private:
-  AVDictionary* entries_ = nullptr;
-};
-
 libav::CodecPtr open_encoder(const fs::path& path, FrameSize size, const VideoSettings& settings) {
   const CodecProfile& profile = profile_of(settings.codec);
   const AVCodec& encoder = find_encoder(profile.encoder, profile.id);
@@ -102,7 +85,7 @@ libav::CodecPtr open_encoder(const fs::path& path, FrameSize size, const VideoSe
   codec->chroma_sample_location = AVCHROMA_LOC_LEFT;
   codec->thread_count = settings.encoder_threads;
   codec->flags |= AV_CODEC_FLAG_BITEXACT | AV_CODEC_FLAG_GLOBAL_HEADER;
-  Dictionary options;
+  libav::Dictionary options;
   options.set("crf", std::to_string(settings.crf));
   options.set("preset", "medium");
   libav::check_output(avcodec_open2(codec.get(), &encoder, options.address()), path,
@@ -178,7 +161,7 @@ void Encoding::open_container(const fs::path& file, const VideoSettings& setting
     check(av_dict_set(&output->metadata, key.c_str(), value.c_str(), /*flags=*/0), kProblem);
   }
   check(avio_open(&output->pb, url.c_str(), AVIO_FLAG_WRITE), kProblem);
-  Dictionary options;
+  libav::Dictionary options;
   options.set("movflags", mov_flags(settings.metadata));
   check(avformat_write_header(output, options.address()), kProblem);
 }

@@ -149,6 +149,7 @@ TEST_P(TemporaryOfEveryKind, ManyMakersAtOnceNeverTakeEachOthers) {
     makers.push_back(start_process([&] {
       for (int round = 0; round < 300; ++round) {
         Temporary temporary = make();
+        if (round % 2 == 0) usleep(200);
         if (!fs::exists(temporary.path())) _exit(1);
         // Killed, as far as the others can see: nobody holds it any more.
         if (round % 3 == 0) temporary.keep();
