@@ -95,18 +95,38 @@ ColorTags tags_of(const AVFrame& frame) {
           .target_full = true};
 }
 
+void reorder_to_bgr0(ImageView image, AVFrame& frame) {
+  const uint8_t* source = image.pixels;
+  for (int y = 0; y < image.size.height; ++y) {
+    uint8_t* target = frame.data[0] + static_cast<ptrdiff_t>(y) * frame.linesize[0];
+    for (int x = 0; x < image.size.width; ++x, source += 3, target += 4) {
+      target[0] = source[2];
+      target[1] = source[1];
+      target[2] = source[0];
+      target[3] = 0;
+    }
+  }
+}
+
 }  // namespace
 
 void ScalerDeleter::operator()(SwsContext* scaler) const { sws_freeContext(scaler); }
 
 RgbEncoder::RgbEncoder(FrameSize size, AVPixelFormat format)
-    : rgb_(libav::make_frame(size.width, size.height, AV_PIX_FMT_RGB24)),
-      scaler_(make_scaler(
-          size, Plane{.format = AV_PIX_FMT_RGB24, .chroma = {}},
-          Plane{.format = format, .chroma = chroma_position(format, AVCHROMA_LOC_LEFT)},
-          ColorTags{.coefficients = SWS_CS_ITU709, .source_full = true, .target_full = false})) {}
+    : rgb_(libav::make_frame(size.width, size.height, AV_PIX_FMT_RGB24)) {
+  // libswscale promises no bytes; here every one counts.
+  if (format == AV_PIX_FMT_BGR0) return;
+  scaler_ = make_scaler(
+      size, Plane{.format = AV_PIX_FMT_RGB24, .chroma = {}},
+      Plane{.format = format, .chroma = chroma_position(format, AVCHROMA_LOC_LEFT)},
+      ColorTags{.coefficients = SWS_CS_ITU709, .source_full = true, .target_full = false});
+}
 
 void RgbEncoder::convert(ImageView image, AVFrame& frame) {
+  if (!scaler_) {
+    reorder_to_bgr0(image, frame);
+    return;
+  }
   const size_t row_bytes = size_t{3} * static_cast<size_t>(rgb_->width);
   for (int y = 0; y < rgb_->height; ++y) {
     std::memcpy(rgb_->data[0] + static_cast<ptrdiff_t>(y) * rgb_->linesize[0],

@@ -17,8 +17,8 @@ struct ScalerDeleter {
 };
 using ScalerPtr = std::unique_ptr<SwsContext, ScalerDeleter>;
 
-// Packed RGB24 into frames of one format: BT.709 coefficients, limited range, chroma sited left
-// (the H.264 default).
+// Packed RGB24 into frames of one format. YUV: BT.709 coefficients, limited range, chroma sited
+// left (the H.264 and HEVC default). BGR0: the same bytes in another order.
 class RgbEncoder {
  public:
   RgbEncoder(FrameSize size, AVPixelFormat format);
@@ -27,7 +27,7 @@ class RgbEncoder {
 
  private:
   libav::FramePtr rgb_;
-  ScalerPtr scaler_;
+  ScalerPtr scaler_;  // none for BGR0
 };
 
 // Frames of one size and format into packed RGB24, by the coefficients, range and siting that the

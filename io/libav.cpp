@@ -14,6 +14,10 @@ bool is_errno(int error) { return error < 0 && error > -4096; }
 
 }  // namespace
 
+void Dictionary::set(const std::string& key, const std::string& value) {
+  if (av_dict_set(&entries_, key.c_str(), value.c_str(), /*flags=*/0) < 0) throw std::bad_alloc();
+}
+
 FramePtr make_frame() {
   FramePtr frame(av_frame_alloc());
   if (!frame) throw std::bad_alloc();

@@ -37,6 +37,21 @@ using CodecPtr = std::unique_ptr<AVCodecContext, CodecDeleter>;
 using InputPtr = std::unique_ptr<AVFormatContext, InputDeleter>;
 using OutputPtr = std::unique_ptr<AVFormatContext, OutputDeleter>;
 
+// A dictionary that libav's option calls fill and consume.
+class Dictionary {
+ public:
+  Dictionary() = default;
+  ~Dictionary() { av_dict_free(&entries_); }
+  Dictionary(const Dictionary&) = delete;
+  Dictionary& operator=(const Dictionary&) = delete;
+
+  void set(const std::string& key, const std::string& value);
+  AVDictionary** address() { return &entries_; }
+
+ private:
+  AVDictionary* entries_ = nullptr;
+};
+
 FramePtr make_frame();
 // A frame with padded pixel memory, as swscale's vector code wants it.
 FramePtr make_frame(int width, int height, AVPixelFormat format);

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/base/errors.h"
+
 namespace cogvx::io {
 namespace {
 
@@ -36,6 +38,11 @@ std::string output_error_text(const std::filesystem::path& path, const std::stri
                               int error_number) {
   return quoted(path) + ": " + problem + ": " + std::generic_category().message(error_number) +
          "; " + cure_for(error_number);
+}
+
+void throw_output_error(const std::filesystem::path& path, const std::string& problem,
+                        int error_number) {
+  throw OutputError(output_error_text(path, problem, error_number));
 }
 
 }  // namespace cogvx::io

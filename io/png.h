@@ -10,8 +10,7 @@ namespace cogvx::io {
 // OutputError.
 void write_png(const std::filesystem::path& path, ImageView image);
 
-// `folder`/000000.png, 000001.png, ...; makes the folder, replaces files of those names, touches no
-// others. OutputError.
+// A `FramesFolder` written and committed in one call; throws as that does.
 void write_png_frames(const std::filesystem::path& folder, const FramesView& frames,
                       const FrameProgress& progress = {});
 

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <climits>
 #include <new>
 
 #include "core/base/errors.h"
 #include "io/atomic_file.h"
+#include "io/codec_profiles.h"
 #include "io/color_convert.h"
 #include "io/encoders.h"
 #include "io/libav.h"
@@ -17,36 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct CodecProfile {
-  VideoCodec codec;
-  const char* name;
-  const char* encoder;
-  AVCodecID id;
-  const char* container;
-  const char* extension;
-  AVPixelFormat pixel_format;
-  int size_multiple;  // pixels, set by the chroma planes
-  int max_crf;
-};
-
-constexpr std::array kProfiles{
-    CodecProfile{.codec = VideoCodec::kH264,
-                 .name = "h264",
-                 .encoder = "libx264",
-                 .id = AV_CODEC_ID_H264,
-                 .container = "mp4",
-                 .extension = ".mp4",
-                 .pixel_format = AV_PIX_FMT_YUV420P,
-                 .size_multiple = 2,
-                 .max_crf = 51},
-};
-
-const CodecProfile& profile_of(VideoCodec codec) {
-  return *std::find_if(kProfiles.begin(), kProfiles.end(),
-                       [codec](const CodecProfile& profile) { return profile.codec == codec; });
-}
-
-// x264 takes no more threads than this.
+// x264 takes no more threads than this, and nobody needs more.
 constexpr int kMaxEncoderThreads = 128;
 
 std::string lower_case(std::string text) {
@@ -66,48 +39,6 @@ void check_size(const CodecProfile& profile, FrameSize size) {
           std::string(profile.name) + " video of " + std::to_string(size.width) + "x" +
               std::to_string(size.height) + " pixels",
           "a width and a height that are multiples of " + std::to_string(multiple));
-}
-
-// A dictionary that libav's option calls fill and consume.
-class Dictionary {
- public:
-  Dictionary() = default;
-  ~Dictionary() { av_dict_free(&entries_); }
-  Dictionary(const Dictionary&) = delete;
-  Dictionary& operator=(const Dictionary&) = delete;
-
-  void set(const std::string& key, const std::string& value) {
-    if (av_dict_set(&entries_, key.c_str(), value.c_str(), /*flags=*/0) < 0) throw std::bad_alloc();
-  }
-  AVDictionary** address() { return &entries_; }
-
- private:
-  AVDictionary* entries_ = nullptr;
-};
-
-libav::CodecPtr open_encoder(const fs::path& path, FrameSize size, const VideoSettings& settings) {
-  const CodecProfile& profile = profile_of(settings.codec);
-  const AVCodec& encoder = find_encoder(profile.encoder, profile.id);
-  libav::CodecPtr codec = libav::make_codec(encoder);
-  codec->width = size.width;
-  codec->height = size.height;
-  codec->pix_fmt = profile.pixel_format;
-  codec->sample_aspect_ratio = {1, 1};
-  codec->framerate = {settings.frame_rate.numerator, settings.frame_rate.denominator};
-  codec->time_base = av_inv_q(codec->framerate);
-  codec->color_primaries = AVCOL_PRI_BT709;
-  codec->color_trc = AVCOL_TRC_BT709;
-  codec->colorspace = AVCOL_SPC_BT709;
-  codec->color_range = AVCOL_RANGE_MPEG;
-  codec->chroma_sample_location = AVCHROMA_LOC_LEFT;
-  codec->thread_count = settings.encoder_threads;
-  codec->flags |= AV_CODEC_FLAG_BITEXACT | AV_CODEC_FLAG_GLOBAL_HEADER;
-  Dictionary options;
-  options.set("crf", std::to_string(settings.crf));
-  options.set("preset", "medium");
-  libav::check_output(avcodec_open2(codec.get(), &encoder, options.address()), path,
-                      std::string("the encoder ") + profile.encoder + " does not open");
-  return codec;
 }
 
 // MP4's own tags, which every player knows. Any other key needs the `mdta` form, which fewer
@@ -178,7 +109,7 @@ void Encoding::open_container(const fs::path& file, const VideoSettings& setting
     check(av_dict_set(&output->metadata, key.c_str(), value.c_str(), /*flags=*/0), kProblem);
   }
   check(avio_open(&output->pb, url.c_str(), AVIO_FLAG_WRITE), kProblem);
-  Dictionary options;
+  libav::Dictionary options;
   options.set("movflags", mov_flags(settings.metadata));
   check(avformat_write_header(output, options.address()), kProblem);
 }
@@ -226,16 +157,17 @@ void check_video(const fs::path& path, FrameSize size, const VideoSettings& sett
   require(rate.numerator > 0 && rate.denominator > 0,
           "frame rate " + std::to_string(rate.numerator) + "/" + std::to_string(rate.denominator),
           "two positive numbers");
-  require(settings.crf >= 0 && settings.crf <= profile.max_crf,
-          "crf " + std::to_string(settings.crf), "0 to " + std::to_string(profile.max_crf));
+  const int max_crf = profile.max_crf.value_or(INT_MAX);
+  require(!profile.max_crf || (settings.crf >= 0 && settings.crf <= max_crf),
+          "crf " + std::to_string(settings.crf), "0 to " + std::to_string(max_crf));
   require(settings.encoder_threads >= 1 && settings.encoder_threads <= kMaxEncoderThreads,
           std::to_string(settings.encoder_threads) + " encoder threads",
           "1 to " + std::to_string(kMaxEncoderThreads));
   find_encoder(profile.encoder, profile.id);
 }
 
-void write_video(const fs::path& path, const FramesView& frames, const VideoSettings& settings,
-                 const FrameProgress& progress) {
+AtomicFile encode_video(const fs::path& path, const FramesView& frames,
+                        const VideoSettings& settings, const FrameProgress& progress) {
   check_video(path, frames.size, settings);
   require(frames.count > 0, quoted(path) + ": video of no frames", "one or more");
   AtomicFile file(path);
@@ -246,7 +178,12 @@ void write_video(const fs::path& path, const FramesView& frames, const VideoSett
     if (progress) progress(i + 1, frames.count);
   }
   encoding.finish();
-  file.commit();
+  return file;
+}
+
+void write_video(const fs::path& path, const FramesView& frames, const VideoSettings& settings,
+                 const FrameProgress& progress) {
+  encode_video(path, frames, settings, progress).commit();
 }
 
 }  // namespace cogvx::io

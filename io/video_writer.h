@@ -4,21 +4,18 @@
 #include <map>
 #include <string>
 
+#include "io/atomic_file.h"
 #include "io/frames.h"
+#include "io/video_codec.h"
 
 namespace cogvx::io {
-
-// Each codec brings its encoder, container and pixel format (`video_writer.cpp` has the table).
-enum class VideoCodec {
-  kH264,  // libx264, yuv420p, in .mp4
-};
 
 struct VideoSettings {
   VideoCodec codec = VideoCodec::kH264;
   FrameRate frame_rate{.numerator = 8, .denominator = 1};
-  // Constant quality, 0 (no loss beyond 4:2:0) to 51 (worst).
+  // Constant quality, 0 (best) to 51 (worst); a codec without loss ignores it.
   int crf = 17;
-  // x264's bytes depend on this number, so it never follows the machine. 1 to 128.
+  // 1 to 128. x264's bytes depend on this number, so it never follows the machine.
   int encoder_threads = 4;
   // Container tags, `comment` and any other key; empty writes none.
   std::map<std::string, std::string> metadata{};
@@ -28,9 +25,14 @@ struct VideoSettings {
 // cannot take; OutputError where libav lacks the encoder.
 void check_video(const std::filesystem::path& path, FrameSize size, const VideoSettings& settings);
 
-// Replaces `path` in one step; the same frames and settings give the same bytes. Colours are
-// BT.709, limited range, converted and tagged so; the index stands before the data. Throws as
+// The finished video, complete but without its name until `commit`; the same frames and settings
+// give the same bytes. Colours are tagged BT.709: converted to limited range for H.264 and HEVC,
+// left as they are, full range RGB, for FFV1. In MP4 the index stands before the data. Throws as
 // `check_video` does, and OutputError.
+AtomicFile encode_video(const std::filesystem::path& path, const FramesView& frames,
+                        const VideoSettings& settings, const FrameProgress& progress = {});
+
+// `encode_video` and commit: replaces `path` in one step.
 void write_video(const std::filesystem::path& path, const FramesView& frames,
                  const VideoSettings& settings, const FrameProgress& progress = {});
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <csignal>
+
 #include "core/base/errors.h"
 #include "tests/io/io_test_support.h"
 #include "tests/support/test_paths.h"
@@ -62,6 +64,31 @@ TEST(AtomicFile, FollowsALinkInsteadOfReplacingIt) {
   EXPECT_EQ(read_bytes(folder / "real/a.txt"), "new");
 }
 
+TEST(AtomicFile, OfAKilledProcessLeavesNothingBesideTheNext) {
+  const TemporaryFolder folder;
+  const pid_t killed = start_process([&] {
+    AtomicFile file(folder / "a.txt");
+    file.write("half", 4);
+    raise(SIGKILL);
+  });
+  EXPECT_EQ(end_of(killed), 128 + SIGKILL);
+  EXPECT_EQ(file_names(folder.path()),
+            std::vector<std::string>{".a.txt.tmp-" + std::to_string(killed)});
+  write_text_file(folder / "a.txt", "whole");
+  EXPECT_EQ(file_names(folder.path()), std::vector<std::string>{"a.txt"});
+  EXPECT_EQ(read_bytes(folder / "a.txt"), "whole");
+}
+
+TEST(AtomicFile, FolderThatVanishesBeforeCommitIsAnOutputError) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "gone");
+  AtomicFile file(folder / "gone/a.txt");
+  fs::remove_all(folder / "gone");
+  const std::string message = message_of<OutputError>([&] { file.commit(); });
+  EXPECT_THAT(message, HasSubstr((folder / "gone/a.txt").string() + "': cannot rename"));
+  EXPECT_THAT(message, HasSubstr("No such file or directory; make the folder first"));
+}
+
 TEST(AtomicFile, RefusesAPipe) {
   const TemporaryFolder folder;
   const fs::path pipe = folder / "pipe";
@@ -102,6 +129,19 @@ TEST(CheckWritable, MissingFolderIsNamedWithACure) {
   EXPECT_THAT(message, HasSubstr("'" + path.string() + "'"));
   EXPECT_THAT(message, HasSubstr("No such file or directory; make the folder first"));
   EXPECT_EQ(message.find('\n'), std::string::npos);
+}
+
+TEST(CheckWritable, PathsTooLongAreOutputErrors) {
+  const TemporaryFolder folder;
+  std::string deep = folder.path().string();
+  while (deep.size() < 5000) deep += "/folder";
+  const std::string wide = (folder / std::string(300, 'x')).string();
+  for (const std::string& path : {deep, wide, wide + "/a.mp4"}) {
+    for (const bool overwrite : {false, true}) {
+      EXPECT_THAT(message_of<OutputError>([&] { check_writable(path, overwrite); }),
+                  HasSubstr("File name too long; choose a shorter name"));
+    }
+  }
 }
 
 TEST(CheckWritable, ReadOnlyFolderIsNamedWithACure) {

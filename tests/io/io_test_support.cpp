@@ -1,6 +1,7 @@
 #include "tests/io/io_test_support.h"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +51,24 @@ std::vector<std::string> file_names(const std::filesystem::path& folder) {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+pid_t start_process(const std::function<void()>& action) {
+  const pid_t process = fork();
+  if (process < 0) throw std::runtime_error("cannot fork");
+  if (process > 0) return process;
+  try {
+    action();
+  } catch (...) {
+    _exit(1);
+  }
+  _exit(0);
+}
+
+int end_of(pid_t process) {
+  int status = 0;
+  waitpid(process, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 FileSizeLimit::FileSizeLimit(uint64_t bytes) {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +34,11 @@ std::string message_of(Action action) {
   }
   return "";
 }
+
+// A forked process that runs `action` and ends with 0, or with 1 where that throws.
+pid_t start_process(const std::function<void()>& action);
+// Waits for it: its exit code, or 128 + the signal that ended it.
+int end_of(pid_t process);
 
 // While it lives, a file that grows beyond `bytes` cannot be written, as on a full disk.
 class FileSizeLimit {

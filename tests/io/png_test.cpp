@@ -107,33 +107,5 @@ TEST(Png, FullDiskLeavesNoFile) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
-TEST(PngFrames, AreNamedBySixDigitsFromZero) {
-  const TemporaryFolder folder;
-  const Frames frames = moving_frames(3, {16, 8});
-  std::vector<int> done;
-  write_png_frames(folder / "new/frames", frames.view(), [&](int i, int total) {
-    done.push_back(i);
-    EXPECT_EQ(total, 3);
-  });
-  EXPECT_THAT(file_names(folder / "new/frames"),
-              ElementsAre("000000.png", "000001.png", "000002.png"));
-  EXPECT_THAT(done, ElementsAre(1, 2, 3));
-  std::vector<uint8_t> pixels;
-  for (const char* name : {"000000.png", "000001.png", "000002.png"}) {
-    const Image image = read_png(folder / "new/frames" / name);
-    pixels.insert(pixels.end(), image.pixels.begin(), image.pixels.end());
-  }
-  EXPECT_EQ(pixels, frames.pixels);
-}
-
-TEST(PngFrames, FolderThatCannotBeMadeIsNamed) {
-  const TemporaryFolder folder;
-  write_bytes(folder / "file", "");
-  EXPECT_THAT(message_of<OutputError>([&] {
-                write_png_frames(folder / "file/frames", moving_frames(1, {8, 8}).view());
-              }),
-              HasSubstr((folder / "file/frames").string() + "': cannot make the folder"));
-}
-
 }  // namespace
 }  // namespace cogvx::io::test

@@ -118,7 +118,7 @@ TEST(VideoWriter, ColourEdgesStayWhereTheyWere) {
 TEST(VideoWriter, SameFramesTwiceGiveTheSameBytes) {
   const Frames frames = moving_frames(30, kTallSize);
   const VideoSettings settings{.metadata = {{"comment", "{\"seed\": 42}"}, {"seed", "42"}}};
-  EXPECT_EQ(written_bytes(frames, settings), written_bytes(frames, settings));
+  EXPECT_TRUE(written_bytes(frames, settings) == written_bytes(frames, settings));
 }
 
 TEST(VideoWriter, EncoderThreadsAreTheOptionsNotTheMachines) {
