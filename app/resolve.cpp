@@ -13,6 +13,7 @@
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
 #include "core/schedule/scheduler.h"
+#include "core/vae/tiles.h"
 #include "io/atomic_file.h"
 #include "io/video_writer.h"
 

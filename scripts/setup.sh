@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pip clang-format ffmpeg
   libcli11-dev libspdlog-dev nlohmann-json3-dev libsentencepiece-dev
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
-  libgtest-dev libgmock-dev libbenchmark-dev)
+  libgtest-dev libgmock-dev libbenchmark-dev
+  clang libclang-rt-dev llvm)  # for scripts/fuzz.sh alone
 lists=(scripts/wheels.txt)
 quiet=0
 for argument in "$@"; do
@@ -19,6 +20,14 @@ for argument in "$@"; do
   esac
 done
 say() { [ "$quiet" = 1 ] || echo "setup: $*"; }
+
+# libFuzzer, in the package of any version of clang.
+has_fuzzer_runtime() {
+  local compiler
+  compiler=$(command -v clang++ || command -v clang++-14) || return 1
+  [ -e "$("$compiler" -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer-x86_64.a" ] ||
+    [ -e "$("$compiler" -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer.a" ]
+}
 
 install_debian_packages() {
   local missing=()
@@ -34,6 +43,9 @@ install_debian_packages() {
     case "$package" in
       cmake|clang-format|ccache|ffmpeg) command -v "$package" >/dev/null && continue ;;
       ninja-build) command -v ninja >/dev/null && continue ;;
+      clang) { command -v clang++ || command -v clang++-14; } >/dev/null && continue ;;
+      llvm) { command -v llvm-cov || command -v llvm-cov-14; } >/dev/null && continue ;;
+      libclang-rt-dev) has_fuzzer_runtime && continue ;;
       python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
     esac
     wanted+=("$package")

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Sets up, builds, checks and tests; ends with ctest's summary and its exit code. Run again, it does only what changed.
-#   scripts/test.sh [--all] [--label unit|golden|cli] [--sanitize address|thread] [--build-dir D] [--werror]
+#   scripts/test.sh [--all] [--label unit|golden|cli|fuzz] [--sanitize address|thread] [--build-dir D] [--werror]
 #                   [-- CMAKE ARGUMENT...]
-#   --all       also what is too long for CI: AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build
+#   --all       also what is too long for CI: AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build, and ten
+#               minutes instead of one for each fuzz target
 #   --sanitize  builds in build-address or build-thread; without --label it runs what is worth running there
 #   --werror    compiler warnings are errors; so too where CI is set
 # shellcheck disable=SC2317  # phase and extra call functions by name
@@ -29,8 +30,9 @@ parse() {
     esac
     shift
   done
-  case "$label" in ""|unit|golden|cli) ;; *) die "--label is '$label'; it takes unit, golden or cli" ;; esac
+  case "$label" in ""|unit|golden|cli|fuzz) ;; *) die "--label is '$label'; it takes unit, golden, cli or fuzz" ;; esac
   case "$sanitize" in ""|address|thread) ;; *) die "--sanitize is '$sanitize'; it takes address or thread" ;; esac
+  [ -z "$sanitize" ] || [ "$label" != fuzz ] || die "the fuzz targets have sanitizers of their own; leave out --sanitize"
   [ "$all" = 0 ] || [ -z "$sanitize$label" ] || die "--all runs every label and sanitizer; leave out --label and --sanitize"
   [ -n "$build" ] || build=build${sanitize:+-$sanitize}
 }
@@ -54,6 +56,12 @@ build_tree() {  # folder, cmake argument...
     { tail -n 20 "$log" >&2; die "cmake could not configure '$folder'; see above and $log"; }
   [ -e "$folder/.ninja_log" ] || echo "building in '$folder'; the first time takes minutes"
   ninja -C "$folder" -j "$(build_jobs)" --quiet || die "the build in '$folder' failed; the first error is above"
+}
+
+# Also the fuzz targets where they will run, so that no test has to compile them.
+build_all() {
+  build_tree "$build" -DCOGVX_SANITIZE=
+  case "$label" in ""|fuzz) scripts/fuzz.sh --build ;; esac
 }
 
 check_sources() {
@@ -123,15 +131,18 @@ run_extras() {
 # Passes ctest's lines on as they come, but holds its summary back until the phases are printed, so that it ends the
 # output. The time of a label is its tests' own divided by the jobs: they run mixed.
 with_phases() {
-  awk -v phases="$phases" -v jobs="$(nproc)" -v checks="$check_seconds" '
+  local fuzz_minutes=3
+  [ "$all" = 0 ] || fuzz_minutes=20
+  awk -v phases="$phases" -v jobs="$(nproc)" -v checks="$check_seconds" -v fuzz_minutes="$fuzz_minutes" '
     /^[0-9]+% tests passed/ { held = 1 }
     !held { print; fflush(); next }
     { summary = summary $0 "\n" }
-    $1 ~ /^(unit|golden|cli)$/ && $2 == "=" { if ($1 == "cli") rest += $3; else fast += $3 }
+    $1 ~ /^(unit|golden|cli|fuzz)$/ && $2 == "=" { seconds[$1] = $3 / jobs }
     END {
       printf "\nphases and their budgets\n%s", phases
-      printf "%-24s %5.0f s of 6 min\n", "unit and golden tests", fast / jobs
-      printf "%-24s %5.0f s of 12 min\n\n%s", "source checks, cli tests", checks + rest / jobs, summary
+      printf "%-24s %5.0f s of 6 min\n", "unit and golden tests", seconds["unit"] + seconds["golden"]
+      printf "%-24s %5.0f s of 12 min\n", "source checks, cli tests", checks + seconds["cli"]
+      printf "%-24s %5.0f s of %d min\n\n%s", "fuzz", seconds["fuzz"], fuzz_minutes, summary
     }'
 }
 
@@ -151,11 +162,12 @@ main() {
   if [ -n "$sanitize" ]; then
     phase build 9 sanitizer_build "$sanitize" "$build"
   else
-    phase build 9 build_tree "$build" -DCOGVX_SANITIZE=
+    phase build 9 build_all
   fi
   check_sources
   extras_failed=0
   [ "$all" = 0 ] || run_extras
+  [ "$all" = 0 ] || export COGVX_LONG=1
   local status=0
   main_tests 2>&1 | with_phases || status=${PIPESTATUS[0]}
   if [ "$extras_failed" = 1 ]; then

@@ -7,8 +7,21 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "core/base/errors.h"
+
 namespace cogvx {
 namespace {
+
+void check_ids(const std::vector<std::vector<int64_t>>& prompt_ids, int64_t vocab_size) {
+  for (const std::vector<int64_t>& ids : prompt_ids) {
+    for (const int64_t id : ids) {
+      if (id >= 0 && id < vocab_size) continue;
+      throw DataError("the tokenizer gives the id " + std::to_string(id) +
+                      ", the text encoder's vocab_size is " + std::to_string(vocab_size) +
+                      "; are these components of one checkpoint?");
+    }
+  }
+}
 
 struct T5Layer {
   at::Tensor attention_norm;
@@ -84,6 +97,7 @@ int64_t relative_position_bucket(int64_t relative, int64_t num_buckets, int64_t 
 std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& prompt_ids,
                                        const T5Config& config, WeightMap& weights,
                                        at::ScalarType dtype, Ops& ops, const Monitor& monitor) {
+  check_ids(prompt_ids, config.vocab_size);
   const auto length = static_cast<int64_t>(prompt_ids.at(0).size());
   std::vector<at::Tensor> states;
   // Some checkpoints store the tied embedding twice.

@@ -19,7 +19,7 @@ namespace cogvx {
 // memory. Padding is attended to, as in diffusers.
 //   ids of each prompt (equal lengths) -> states_TE in `dtype`, one per prompt
 // `weights` must have been mapped from text_encoder/ and is used up. Source: transformers
-// T5EncoderModel.
+// T5EncoderModel. Throws DataError for an id beyond the vocabulary.
 std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& prompt_ids,
                                        const T5Config& config, WeightMap& weights,
                                        at::ScalarType dtype, Ops& ops, const Monitor& monitor);

@@ -13,6 +13,7 @@
 #include "core/base/lfs_pointer.h"
 #include "core/base/read_file.h"
 #include "core/base/sha256.h"
+#include "core/text/charsmap.h"
 
 namespace cogvx {
 namespace {
@@ -92,6 +93,7 @@ Tokenizer::Tokenizer(const std::filesystem::path& tokenizer_dir)
   if (const auto status = model_->processor.LoadFromSerializedProto(bytes); !status.ok()) {
     throw DataError(path.string() + ": is not a sentencepiece model: " + status.ToString());
   }
+  check_charsmaps(bytes, path.string());
   const auto& p = model_->processor;
   if (p.eos_id() != kEnd || p.pad_id() != kPad) {
     throw DataError(path.string() + ": has </s> = " + std::to_string(p.eos_id()) +

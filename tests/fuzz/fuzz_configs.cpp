@@ -1,10 +1,12 @@
-// Any bytes as each of the JSON files that stand beside weights, and as a request.
+// Any bytes as each of the JSON files that stand beside weights, as a request, and as the
+// normalisation rules of a tokenizer.
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/base/json.h"
 #include "core/pipeline/request.h"
+#include "core/text/charsmap.h"
 #include "core/weights/config.h"
 #include "core/weights/non_finite.h"
 #include "core/weights/shard_index.h"
@@ -51,6 +53,7 @@ void require_sane(const std::map<std::string, std::string>& shard_of) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  fuzz::parses([&] { check_charsmaps(text, "input"); });
   json object;
   if (!fuzz::parses([&] { object = parse_json_object(text, "input"); })) return 0;
   require(parse_json_object(object.dump(), "input") == object, "JSON comes back");

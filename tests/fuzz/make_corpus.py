@@ -81,6 +81,11 @@ def make_configs():
     write("configs", "not_utf8", b'{"a":"\xff\xc0\xaf"}')
     write("configs", "deep", b'{"a":' + b"[" * 80)
     write("configs", "lfs_pointer", LFS_POINTER)
+    for name, unit in ("charsmap", 5 << 10), ("charsmap_outside", 256 << 10):
+        trie = struct.pack("<256I", unit, *([1 << 31] * 255))
+        rules = struct.pack("<I", len(trie)) + trie + b"ab\0"
+        spec = b"\x12" + struct.pack("BB", len(rules) & 127 | 128, len(rules) >> 7) + rules
+        write("configs", name, b"\x1a" + struct.pack("BB", len(spec) & 127 | 128, len(spec) >> 7) + spec)
 
 
 def make_saved_run():
