@@ -22,6 +22,7 @@ struct CodecProfile {
   AVColorSpace color_space;
   AVColorRange color_range;
   int size_multiple;  // pixels, set by the chroma planes
+  FrameSize least_size;
   std::optional<int> max_crf;
   void (*choose_options)(AVCodecContext& context, const VideoSettings& settings,
                          libav::Dictionary& options);

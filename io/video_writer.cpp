@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <climits>
 #include <new>
+#include <string_view>
 
 #include "core/base/errors.h"
 #include "io/atomic_file.h"
@@ -22,23 +22,22 @@ namespace fs = std::filesystem;
 // x264 takes no more threads than this, and nobody needs more.
 constexpr int kMaxEncoderThreads = 128;
 
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return text;
-}
-
 void require(bool met, const std::string& thing, const std::string& wanted) {
   if (!met) throw UsageError(thing + "; wanted " + wanted);
 }
 
+std::string pixels(FrameSize size) {
+  return std::to_string(size.width) + "x" + std::to_string(size.height) + " pixels";
+}
+
 void check_size(const CodecProfile& profile, FrameSize size) {
-  const bool positive = size.width > 0 && size.height > 0;
   const int multiple = profile.size_multiple;
-  require(positive && size.width % multiple == 0 && size.height % multiple == 0,
-          std::string(profile.name) + " video of " + std::to_string(size.width) + "x" +
-              std::to_string(size.height) + " pixels",
-          "a width and a height that are multiples of " + std::to_string(multiple));
+  const FrameSize least = profile.least_size;
+  require(size.width >= least.width && size.height >= least.height && size.width % multiple == 0 &&
+              size.height % multiple == 0,
+          std::string(profile.name) + " video of " + pixels(size),
+          pixels(least) + " or more" +
+              (multiple > 1 ? ", width and height multiples of " + std::to_string(multiple) : ""));
 }
 
 // MP4's own tags, which every player knows. Any other key needs the `mdta` form, which fewer
@@ -164,6 +163,12 @@ void check_video(const fs::path& path, FrameSize size, const VideoSettings& sett
           std::to_string(settings.encoder_threads) + " encoder threads",
           "1 to " + std::to_string(kMaxEncoderThreads));
   find_encoder(profile.encoder, profile.id);
+  // Only opening the encoder tells that it takes this size.
+  try {
+    open_encoder(path, size, settings);
+  } catch (const OutputError& error) {
+    throw UsageError(error.what());
+  }
 }
 
 AtomicFile encode_video(const fs::path& path, const FramesView& frames,
