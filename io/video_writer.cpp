@@ -4,6 +4,7 @@
 #include <array>
 #include <climits>
 #include <new>
+#include <optional>
 #include <string_view>
 
 #include "core/base/errors.h"
@@ -72,7 +73,9 @@ class Encoding {
   RgbEncoder converter_;
   libav::FramePtr frame_;
   libav::PacketPtr packet_ = libav::make_packet();
+  std::optional<int> reorder_depth_;
   int64_t next_pts_ = 0;
+  int64_t next_packet_ = 0;
 };
 
 Encoding::Encoding(const AtomicFile& file, fs::path shown, FrameSize size,
@@ -80,7 +83,8 @@ Encoding::Encoding(const AtomicFile& file, fs::path shown, FrameSize size,
     : shown_(std::move(shown)),
       codec_(open_encoder(shown_, size, settings)),
       converter_(size, codec_->pix_fmt),
-      frame_(libav::make_frame(size.width, size.height, codec_->pix_fmt)) {
+      frame_(libav::make_frame(size.width, size.height, codec_->pix_fmt)),
+      reorder_depth_(profile_of(settings.codec).reorder_depth) {
   frame_->color_primaries = codec_->color_primaries;
   frame_->color_trc = codec_->color_trc;
   frame_->colorspace = codec_->colorspace;
@@ -129,6 +133,8 @@ void Encoding::drain() {
     check(received, "cannot encode a frame");
     // The encoder leaves it out; how long the last frame lasts would be the muxer's guess.
     packet_->duration = 1;
+    if (reorder_depth_) packet_->dts = next_packet_ - *reorder_depth_;
+    ++next_packet_;
     packet_->stream_index = stream_->index;
     av_packet_rescale_ts(packet_.get(), codec_->time_base, stream_->time_base);
     check(av_interleaved_write_frame(output_.get(), packet_.get()), "cannot write the video");
