@@ -32,7 +32,7 @@ void choose_hevc_options(AVCodecContext&, const VideoSettings& settings,
   // both change the bytes. Rows in a wave front (wpp) are in the bytes too, but not how many
   // threads take them.
   options.set("x265-params",
-              "frame-threads=1:wpp=1:lookahead-slices=0:pmode=0:pme=0:info=0:"
+              "bframes=4:b-pyramid=1:frame-threads=1:wpp=1:lookahead-slices=0:pmode=0:pme=0:info=0:"
               "log-level=none:pools=" +
                   std::to_string(settings.encoder_threads));
 }
@@ -42,8 +42,7 @@ void choose_ffv1_options(AVCodecContext& context, const VideoSettings&,
   context.level = 3;
   // Every frame can be decoded alone.
   context.gop_size = 1;
-  // Four slices are two by two; a picture of one row or column has none to give.
-  context.slices = context.width > 1 && context.height > 1 ? 4 : 1;
+  context.slices = 4;
   options.set("slicecrc", "1");
   // Fixed, so that another libav's defaults cannot change the bytes.
   options.set("coder", "range_tab");
@@ -62,7 +61,9 @@ constexpr std::array kProfiles{
                  .color_space = AVCOL_SPC_BT709,
                  .color_range = AVCOL_RANGE_MPEG,
                  .size_multiple = 2,
+                 .least_size = {.width = 2, .height = 2},
                  .max_crf = 51,
+                 .reorder_depth = std::nullopt,
                  .choose_options = choose_h264_options},
     CodecProfile{.codec = VideoCodec::kHevc,
                  .name = "hevc",
@@ -76,7 +77,13 @@ constexpr std::array kProfiles{
                  .color_space = AVCOL_SPC_BT709,
                  .color_range = AVCOL_RANGE_MPEG,
                  .size_multiple = 2,
+                 // x265 writes beyond its buffers in narrower pictures, aborts in lower ones, and
+                 // at 64 columns its bytes depend on what the memory held before.
+                 .least_size = {.width = 66, .height = 16},
                  .max_crf = 51,
+                 // With one or two frames x265 takes a decoding time from memory it never wrote. A
+                 // pyramid of B frames is two deep.
+                 .reorder_depth = 2,
                  .choose_options = choose_hevc_options},
     CodecProfile{.codec = VideoCodec::kFfv1,
                  .name = "ffv1",
@@ -89,7 +96,10 @@ constexpr std::array kProfiles{
                  .color_space = AVCOL_SPC_RGB,
                  .color_range = AVCOL_RANGE_JPEG,
                  .size_multiple = 1,
+                 // libav gives other pixels back where a picture has fewer rows or columns.
+                 .least_size = {.width = 3, .height = 3},
                  .max_crf = std::nullopt,
+                 .reorder_depth = std::nullopt,
                  .choose_options = choose_ffv1_options},
 };
 

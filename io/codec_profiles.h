@@ -22,7 +22,11 @@ struct CodecProfile {
   AVColorSpace color_space;
   AVColorRange color_range;
   int size_multiple;  // pixels, set by the chroma planes
+  FrameSize least_size;
   std::optional<int> max_crf;
+  // How many frames late a packet may be shown, for an encoder whose decoding times are not to be
+  // trusted.
+  std::optional<int> reorder_depth;
   void (*choose_options)(AVCodecContext& context, const VideoSettings& settings,
                          libav::Dictionary& options);
 };

@@ -1,5 +1,6 @@
 #include "io/messages.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -29,6 +30,13 @@ const char* cure_for(int error_number) {
 }
 
 }  // namespace
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  });
+  return text;
+}
 
 std::string quoted(const std::filesystem::path& path) {
   return std::string("'").append(path.string()).append("'");

@@ -5,6 +5,9 @@
 
 namespace cogvx::io {
 
+// ASCII letters only.
+std::string lower_case(std::string text);
+
 // The path in single quotes.
 std::string quoted(const std::filesystem::path& path);
 

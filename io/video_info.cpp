@@ -7,6 +7,7 @@ extern "C" {
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <string_view>
 
 #include "core/base/errors.h"
 #include "io/color_convert.h"
@@ -84,15 +85,18 @@ std::string name_or_unknown(const char* name) { return name ? name : "unknown"; 
 
 // What the muxer writes into every file describes the container, not the video.
 bool is_container_tag(const std::string& key) {
-  constexpr std::array kKeys{"major_brand", "minor_version", "compatible_brands"};
+  constexpr std::array kKeys{"major_brand", "minor_version", "compatible_brands", "encoder"};
   return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
 }
 
 std::map<std::string, std::string> metadata_of(const AVFormatContext& format) {
   std::map<std::string, std::string> metadata;
+  // Matroska's own custom, which this program does not follow.
+  const bool upper_case_keys = std::string_view(format.iformat->name) == "matroska,webm";
   const AVDictionaryEntry* entry = nullptr;
   while ((entry = av_dict_get(format.metadata, "", entry, AV_DICT_IGNORE_SUFFIX))) {
-    if (!is_container_tag(entry->key)) metadata[entry->key] = entry->value;
+    const std::string key = upper_case_keys ? lower_case(entry->key) : entry->key;
+    if (!is_container_tag(key)) metadata[key] = entry->value;
   }
   return metadata;
 }

@@ -9,7 +9,8 @@
 namespace cogvx::io {
 
 // Names are libav's, as ffprobe prints them ("h264", "yuv420p", "bt709", "tv"); "unknown" where the
-// file says nothing.
+// file says nothing. Metadata keys of Matroska files, which hold them in upper case, are in lower
+// case.
 struct VideoInfo {
   std::string codec;
   std::string pixel_format;

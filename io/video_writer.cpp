@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <climits>
 #include <new>
+#include <optional>
+#include <string_view>
 
 #include "core/base/errors.h"
 #include "io/atomic_file.h"
@@ -22,23 +23,22 @@ namespace fs = std::filesystem;
 // x264 takes no more threads than this, and nobody needs more.
 constexpr int kMaxEncoderThreads = 128;
 
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return text;
-}
-
 void require(bool met, const std::string& thing, const std::string& wanted) {
   if (!met) throw UsageError(thing + "; wanted " + wanted);
 }
 
+std::string pixels(FrameSize size) {
+  return std::to_string(size.width) + "x" + std::to_string(size.height) + " pixels";
+}
+
 void check_size(const CodecProfile& profile, FrameSize size) {
-  const bool positive = size.width > 0 && size.height > 0;
   const int multiple = profile.size_multiple;
-  require(positive && size.width % multiple == 0 && size.height % multiple == 0,
-          std::string(profile.name) + " video of " + std::to_string(size.width) + "x" +
-              std::to_string(size.height) + " pixels",
-          "a width and a height that are multiples of " + std::to_string(multiple));
+  const FrameSize least = profile.least_size;
+  require(size.width >= least.width && size.height >= least.height && size.width % multiple == 0 &&
+              size.height % multiple == 0,
+          std::string(profile.name) + " video of " + pixels(size),
+          pixels(least) + " or more" +
+              (multiple > 1 ? ", width and height multiples of " + std::to_string(multiple) : ""));
 }
 
 // MP4's own tags, which every player knows. Any other key needs the `mdta` form, which fewer
@@ -73,7 +73,9 @@ class Encoding {
   RgbEncoder converter_;
   libav::FramePtr frame_;
   libav::PacketPtr packet_ = libav::make_packet();
+  std::optional<int> reorder_depth_;
   int64_t next_pts_ = 0;
+  int64_t next_packet_ = 0;
 };
 
 Encoding::Encoding(const AtomicFile& file, fs::path shown, FrameSize size,
@@ -81,7 +83,8 @@ Encoding::Encoding(const AtomicFile& file, fs::path shown, FrameSize size,
     : shown_(std::move(shown)),
       codec_(open_encoder(shown_, size, settings)),
       converter_(size, codec_->pix_fmt),
-      frame_(libav::make_frame(size.width, size.height, codec_->pix_fmt)) {
+      frame_(libav::make_frame(size.width, size.height, codec_->pix_fmt)),
+      reorder_depth_(profile_of(settings.codec).reorder_depth) {
   frame_->color_primaries = codec_->color_primaries;
   frame_->color_trc = codec_->color_trc;
   frame_->colorspace = codec_->colorspace;
@@ -130,6 +133,8 @@ void Encoding::drain() {
     check(received, "cannot encode a frame");
     // The encoder leaves it out; how long the last frame lasts would be the muxer's guess.
     packet_->duration = 1;
+    if (reorder_depth_) packet_->dts = next_packet_ - *reorder_depth_;
+    ++next_packet_;
     packet_->stream_index = stream_->index;
     av_packet_rescale_ts(packet_.get(), codec_->time_base, stream_->time_base);
     check(av_interleaved_write_frame(output_.get(), packet_.get()), "cannot write the video");
@@ -164,6 +169,12 @@ void check_video(const fs::path& path, FrameSize size, const VideoSettings& sett
           std::to_string(settings.encoder_threads) + " encoder threads",
           "1 to " + std::to_string(kMaxEncoderThreads));
   find_encoder(profile.encoder, profile.id);
+  // Only opening the encoder tells that it takes this size.
+  try {
+    open_encoder(path, size, settings);
+  } catch (const OutputError& error) {
+    throw UsageError(error.what());
+  }
 }
 
 AtomicFile encode_video(const fs::path& path, const FramesView& frames,

@@ -35,6 +35,10 @@ std::string message_of(Action action) {
   return "";
 }
 
+// What the program prints on standard output; `command` is for the shell.
+std::string output_of(const std::string& command);
+bool has_program(const std::string& name);
+
 // A forked process that runs `action` and ends with 0, or with 1 where that throws.
 pid_t start_process(const std::function<void()>& action);
 // Waits for it: its exit code, or 128 + the signal that ended it.

@@ -40,34 +40,6 @@ int largest_difference(const Frames& a, const Frames& b) {
   return largest;
 }
 
-TEST(VideoWriter, WritesH264In420WithBt709LimitedRange) {
-  const TemporaryFolder folder;
-  write_video(folder / "a.mp4", moving_frames(9, kSize).view(), {});
-  const VideoInfo info = read_video_info(folder / "a.mp4");
-  EXPECT_EQ(info.codec, "h264");
-  EXPECT_EQ(info.pixel_format, "yuv420p");
-  EXPECT_EQ(info.color_primaries, "bt709");
-  EXPECT_EQ(info.color_transfer, "bt709");
-  EXPECT_EQ(info.color_space, "bt709");
-  EXPECT_EQ(info.color_range, "tv");
-  EXPECT_EQ(info.size, kSize);
-}
-
-TEST(VideoWriter, KeepsEveryFrameAndTheExactFrameRate) {
-  const TemporaryFolder folder;
-  for (const FrameRate rate : {FrameRate{8, 1}, FrameRate{16, 1}, FrameRate{30000, 1001}}) {
-    for (const int count : {1, 8, 9, 49}) {
-      write_video(folder / "a.mp4", moving_frames(count, kSize).view(), {.frame_rate = rate});
-      const VideoInfo info = read_video_info(folder / "a.mp4");
-      EXPECT_EQ(info.frame_count, count);
-      EXPECT_EQ(info.frame_rate, rate) << count << " frames, found " << info.frame_rate.numerator
-                                       << "/" << info.frame_rate.denominator;
-      EXPECT_NEAR(info.duration_seconds, double(count) * rate.denominator / rate.numerator, 1e-3);
-      EXPECT_EQ(read_video_frames(folder / "a.mp4").count, count);
-    }
-  }
-}
-
 TEST(VideoWriter, KeepsTheOrderOfTheFrames) {
   const TemporaryFolder folder;
   Frames frames{.pixels = {}, .count = 0, .size = kSize};
@@ -113,12 +85,6 @@ TEST(VideoWriter, ColourEdgesStayWhereTheyWere) {
   EXPECT_LE(std::abs(left_loss - right_gain), 60) << left_loss << " " << right_gain;
   EXPECT_NEAR(red_at(40), 200, 6);
   EXPECT_NEAR(red_at(55), 40, 6);
-}
-
-TEST(VideoWriter, SameFramesTwiceGiveTheSameBytes) {
-  const Frames frames = moving_frames(30, kTallSize);
-  const VideoSettings settings{.metadata = {{"comment", "{\"seed\": 42}"}, {"seed", "42"}}};
-  EXPECT_TRUE(written_bytes(frames, settings) == written_bytes(frames, settings));
 }
 
 TEST(VideoWriter, EncoderThreadsAreTheOptionsNotTheMachines) {
@@ -183,21 +149,6 @@ TEST(VideoWriter, StoppedHalfwayLeavesTheOldFileAndNoOther) {
   EXPECT_THROW(write_video(folder / "new.mp4", frames.view(), {}, stop), Interrupted);
   EXPECT_THAT(file_names(folder.path()), ElementsAre("old.mp4"));
   EXPECT_EQ(read_bytes(folder / "old.mp4"), "old");
-}
-
-TEST(VideoWriter, FullDiskIsAnOutputErrorAndLeavesNothing) {
-  const TemporaryFolder folder;
-  const Frames frames = moving_frames(30, {.width = 320, .height = 240});
-  const size_t whole_size = written_bytes(frames, {.crf = 0}).size();
-  // Full at once, amid the frames, and only when the index is put in front.
-  for (const size_t limit_bytes : {size_t{16}, whole_size / 2, whole_size - 16}) {
-    const FileSizeLimit limit(limit_bytes);
-    const std::string message =
-        message_of<OutputError>([&] { write_video(folder / "a.mp4", frames.view(), {.crf = 0}); });
-    EXPECT_THAT(message, HasSubstr((folder / "a.mp4").string())) << limit_bytes;
-    EXPECT_THAT(message, HasSubstr("File too large")) << limit_bytes;
-    EXPECT_THAT(file_names(folder.path()), IsEmpty());
-  }
 }
 
 TEST(VideoWriter, TakesNamesThatLibavWouldReadAsOtherThings) {
