@@ -98,6 +98,7 @@ def make_saved_run():
     write("saved_run", "state", safetensors([latents, generator], state))
     write("saved_run", "state_x0", safetensors([generator, latents, ("previous_x0", "F32", LATENT_SHAPE)], state))
     write("saved_run", "wrong_shape", safetensors([("latents", "F32", [1, 3, 1, 2, 2])], metadata))
+    write("saved_run", "no_channels", safetensors([("latents", "F32", [1, 2, 0, 2, 2])], metadata))
     write("saved_run", "wrong_step", safetensors([latents, generator], dict(state, next_step="-9")))
     write("saved_run", "wrong_format", safetensors([latents, generator], dict(state, cogvx_state="2")))
     write("saved_run", "no_engine", safetensors([latents], {"cogvx_request": json.dumps(REQUEST)}))

@@ -251,6 +251,9 @@ TEST(WeightMap, PathsTheSystemRefusesAreDataErrors) {
   const TemporaryFolder folder;
   std::filesystem::create_symlink("model.safetensors", folder / "model.safetensors");
   EXPECT_THAT(map_error(folder), HasSubstr("Too many levels of symbolic links"));
+  const std::string index = "model.safetensors.index.json";
+  std::filesystem::create_symlink(index, folder / index);
+  EXPECT_THAT(map_error(folder), HasSubstr(index + ": cannot be opened: Too many levels"));
 }
 
 TEST(WeightMap, PipesAndFoldersInPlaceOfFilesAreDataErrors) {
