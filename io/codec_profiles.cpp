@@ -12,7 +12,7 @@ extern "C" {
 namespace cogvx::io {
 namespace {
 
-// Two quality settings that every encoder with a crf knows.
+// What every encoder with a crf knows.
 void choose_quality(const VideoSettings& settings, libav::Dictionary& options) {
   options.set("crf", std::to_string(settings.crf));
   options.set("preset", "medium");
@@ -28,9 +28,8 @@ void choose_h264_options(AVCodecContext&, const VideoSettings& settings,
 void choose_hevc_options(AVCodecContext&, const VideoSettings& settings,
                          libav::Dictionary& options) {
   choose_quality(settings, options);
-  // Left alone, x265 takes frame threads and slices of its lookahead by the number of cores, and
-  // both change the bytes. Rows in a wave front (wpp) are in the bytes too, but not how many
-  // threads take them.
+  // Left alone, x265 takes frame threads, pools and slices of its lookahead by the number of cores.
+  // Rows in a wave front (wpp) are in the bytes, and need a pool; how many threads it has is not.
   options.set("x265-params",
               "bframes=4:b-pyramid=1:frame-threads=1:wpp=1:lookahead-slices=0:pmode=0:pme=0:info=0:"
               "log-level=none:pools=" +

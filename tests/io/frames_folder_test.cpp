@@ -84,7 +84,7 @@ TEST(FramesFolder, OldFramesGoAndEveryOtherFileStays) {
   const TemporaryFolder folder;
   write_png_frames(folder / "frames", flat_frames(5, kSize, {9, 9, 9}).view());
   const std::vector<std::string> others = {"0000004.png", "00004.png",    "000004.PNG",
-                                           "000004.jpg",  "000004.png.x", "00000a.png",
+                                           "000004.jpg",  "000004.png.x", "00009a.png",
                                            "a000004.png", "notes.txt",    "+00004.png"};
   for (const std::string& name : others) write_bytes(folder / "frames" / name, "mine");
   fs::create_directory(folder / "frames/000099.png");

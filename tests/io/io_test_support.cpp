@@ -12,6 +12,9 @@
 #include <iterator>
 #include <stdexcept>
 
+// x265 loses copies of its own parameter strings.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libx265.so\n"; }
+
 namespace cogvx::io::test {
 
 Frames flat_frames(int count, FrameSize size, Color color) {
