@@ -9,6 +9,15 @@ namespace cogvx {
 // code.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
+
+  const char* what() const noexcept override {
+    return extended_.empty() ? std::runtime_error::what() : extended_.c_str();
+  }
+  // For a caller that knows what was saved or how to go on; rethrow with `throw;`.
+  void add(const std::string& more) { extended_ = what() + more; }
+
+ private:
+  std::string extended_;
 };
 // The request itself is wrong (exit 2).
 struct UsageError : Error {

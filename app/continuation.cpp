@@ -1,0 +1,67 @@
+#include "app/continuation.h"
+
+#include <algorithm>
+
+#include "core/base/errors.h"
+#include "core/base/shapes.h"
+#include "core/schedule/scheduler.h"
+
+namespace cogvx::app {
+namespace {
+
+void check_shape(const std::string& path, const Request& request, const Checkpoint& checkpoint,
+                 const at::Tensor& latents_LCYX) {
+  const LatentShape s = latent_shape(request, checkpoint);
+  const std::vector<int64_t> wanted = {s.frames, s.channels, s.height, s.width};
+  if (latents_LCYX.sizes() == at::IntArrayRef(wanted) &&
+      latents_LCYX.scalar_type() == request.dtype)
+    return;
+  throw DataError(path + ": its latents are " + shape_text(latents_LCYX.sizes()) + " in " +
+                  dtype_name(latents_LCYX.scalar_type()) + ", its request wants " +
+                  shape_text(wanted) + " in " + dtype_name(request.dtype) +
+                  "; was it made with another checkpoint than --model?");
+}
+
+void check_state(const std::string& path, const SavedState& saved) {
+  const auto steps = static_cast<int64_t>(
+      inference_timesteps(saved.request.scheduler, saved.request.steps).size());
+  if (saved.state.next_step > steps) {
+    throw DataError(path + ": is after step " + std::to_string(saved.state.next_step) +
+                    ", its request has " + std::to_string(steps));
+  }
+  const bool needs_x0 =
+      saved.request.scheduler.kind == SchedulerKind::kDpm && saved.state.next_step > 0;
+  if (saved.state.memory.previous_x0.defined() != needs_x0) {
+    throw DataError(path + ": tensor 'previous_x0' " + (needs_x0 ? "is missing" : "has no place") +
+                    " after step " + std::to_string(saved.state.next_step) + " of " +
+                    scheduler_kind_name(saved.request.scheduler.kind));
+  }
+}
+
+}  // namespace
+
+Continuation read_continuation(const Options& options, const Checkpoint& checkpoint) {
+  Continuation saved;
+  if (!options.resume.empty()) {
+    saved.path = options.resume;
+    saved.state = read_state(saved.path);
+    check_shape(saved.path, saved.request(), checkpoint, saved.state->state.latents_LCYX);
+    check_state(saved.path, *saved.state);
+  } else if (!options.decode_latents.empty()) {
+    saved.path = options.decode_latents;
+    saved.latents = read_latents(saved.path);
+    check_shape(saved.path, saved.request(), checkpoint, saved.latents->latents_LCYX);
+  }
+  return saved;
+}
+
+void check_same_request(const Continuation& saved, const Request& request) {
+  for (const FieldDifference& difference : request_differences(saved.request(), request)) {
+    if (saved.latents && difference.field.starts_with("vae_tile")) continue;
+    throw UsageError(saved.path + ": '" + difference.field + "' is " + difference.a +
+                     " there, this command says " + difference.b +
+                     "; drop that flag, or start anew without the file");
+  }
+}
+
+}  // namespace cogvx::app

@@ -1,0 +1,61 @@
+#include "app/memory_check.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/base/memory.h"
+
+namespace cogvx::app {
+namespace {
+
+// The plan is an upper estimate; below this share of it no run has been seen.
+constexpr double kLeastShareOfPlan = 0.8;
+
+// For code that libraries generate at run time. oneDNN crashes where it gets no room for it, so the
+// last megabytes below the limit are not tried.
+constexpr int64_t kGeneratedCode = 32 << 20;
+
+constexpr char kCure[] =
+    "use fewer --frames, a smaller size, --dtype bf16, or a smaller --vae-tile";
+
+std::string gigabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f GB", static_cast<double>(bytes) / 1e9);
+  return text;
+}
+
+}  // namespace
+
+int64_t predicted_bytes(const MemoryPlan& plan, Stage stage) {
+  return stage == Stage::kEncodeText ? plan.encode_text
+         : stage == Stage::kDenoise  ? plan.denoise
+         : stage == Stage::kDecode   ? plan.decode
+                                     : 0;
+}
+
+void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
+                  std::vector<std::string>& notices) {
+  const MemoryLimit limit = memory_limit();
+  const int64_t available = available_memory_bytes();
+  for (const Stage stage : stages) {
+    const int64_t need = predicted_bytes(plan, stage);
+    const int64_t least = limit.counts_addresses
+                              ? need + idle_address_bytes() + kGeneratedCode
+                              : static_cast<int64_t>(kLeastShareOfPlan * static_cast<double>(need));
+    if (least > limit.bytes) throw out_of_memory(stage, std::max(need, least));
+    if (available > 0 && need > available) {
+      notices.push_back(std::string(stage_name(stage)) + " needs about " + gigabytes(need) +
+                        " of memory, only " + gigabytes(available) + " are free now");
+    }
+  }
+}
+
+MemoryError out_of_memory(Stage stage, int64_t need) {
+  const MemoryLimit limit = memory_limit();
+  const std::string wanted = need > 0 ? "needs about " + gigabytes(need) : "gets no more memory";
+  return MemoryError(std::string(stage_name(stage)) + " " + wanted + ", " + limit.name + " is " +
+                     gigabytes(limit.bytes) + " (" + gigabytes(available_memory_bytes()) +
+                     " free); " + kCure);
+}
+
+}  // namespace cogvx::app

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/errors.h"
+#include "core/base/monitor.h"
+#include "core/pipeline/memory_plan.h"
+
+namespace cogvx::app {
+
+// Need of one stage by the plan; 0 where there is no prediction.
+int64_t predicted_bytes(const MemoryPlan& plan, Stage stage);
+
+// Throws MemoryError for a stage that can never fit, before hours of work; `notices` tell of one
+// that does not fit now.
+void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
+                  std::vector<std::string>& notices);
+
+// What to say when a stage got no memory: need against what there is.
+MemoryError out_of_memory(Stage stage, int64_t need);
+
+}  // namespace cogvx::app

@@ -1,0 +1,136 @@
+#include <algorithm>
+
+#include "app/options.h"
+
+namespace cogvx::app {
+namespace {
+
+using O = Options;
+using Rows = std::vector<OptionSpec>;
+
+const std::vector<std::string> kOnOff = {"on", "off"};
+const std::vector<std::string> kAutoOnOff = {"auto", "on", "off"};
+
+OptionSpec row(std::vector<std::string> names, const char* value, const char* help,
+               OptionTarget target, std::vector<std::string> choices = {}) {
+  return {std::move(names), "", value, help, target, std::move(choices)};
+}
+
+Rows in_group(const char* group, Rows rows) {
+  for (OptionSpec& spec : rows) spec.group = group;
+  return rows;
+}
+
+Rows video_options() {
+  return in_group(
+      "the video",
+      {
+          row({"--model"}, "DIR", "checkpoint in the diffusers directory layout", &O::model),
+          row({"--prompt", "-p"}, "TEXT", "what to show; may be empty if said so explicitly",
+              &O::prompt),
+          row({"--prompt-file"}, "FILE|-", "read the prompt from a file or standard input",
+              &O::prompt_file),
+          row({"--negative-prompt"}, "TEXT", "what to steer away from", &O::negative_prompt),
+          row({"--task"}, "T", "auto or t2v", &O::task, {"auto", "t2v"}),
+          row({"--width"}, "PIXELS", "default: the model's trained size", &O::width),
+          row({"--height"}, "PIXELS", "default: the model's trained size", &O::height),
+          row({"--frames", "--num-frames"}, "N", "default: the model's trained length", &O::frames),
+          row({"--fps"}, "N[/D]", "frames per second of the file; default by model", &O::fps),
+          row({"--steps", "--num-inference-steps"}, "N", "denoising steps (50)", &O::steps),
+          row({"--guidance-scale", "-g"}, "X", "classifier-free guidance (6); 1 or less: none",
+              &O::guidance_scale),
+          row({"--dynamic-cfg"}, "M", "auto, on or off; auto: on with dpm", &O::dynamic_cfg,
+              kAutoOnOff),
+          row({"--scheduler"}, "S", "auto, ddim or dpm; auto: by model", &O::scheduler,
+              {"auto", "ddim", "dpm"}),
+          row({"--seed"}, "N", "same seed, same bytes (42); -1 picks one", &O::seed),
+          row({"--dtype"}, "T", "auto, fp32, bf16 or fp16; auto: the checkpoint's", &O::dtype,
+              {"auto", "fp32", "bf16", "fp16"}),
+          row({"--vae-tiling"}, "M", "on (default) or off; the two give different frames",
+              &O::vae_tiling, kOnOff),
+          row({"--vae-tile"}, "HxW",
+              "tile in pixels, multiples of 48 x 40; default: half the VAE's size", &O::vae_tile),
+          row({"--max-text-tokens"}, "N", "text length; default: the model's", &O::max_text_tokens),
+          row({"--strict-prompt"}, nullptr, "a prompt that is too long is an error, not cut",
+              &O::strict_prompt),
+          row({"--allow-untrained-size"}, nullptr, "sizes and lengths the model was not trained on",
+              &O::allow_untrained_size),
+      });
+}
+
+Rows where_options() {
+  return in_group(
+      "where", {
+                   row({"--device"}, "D", "auto, cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
+                   row({"--threads"}, "N", "default: all cores; never changes a byte", &O::threads),
+               });
+}
+
+Rows output_options() {
+  return in_group(
+      "output",
+      {
+          row({"--output", "-o"}, "FILE", "the video (output.mp4; output.mkv with ffv1)",
+              &O::output),
+          row({"--overwrite"}, nullptr, "replace files that exist", &O::overwrite),
+          row({"--save-latents"}, "FILE", "keep the final latents (safetensors)", &O::save_latents),
+          row({"--decode-latents"}, "FILE", "decode saved latents instead of generating",
+              &O::decode_latents),
+          row({"--checkpoint-every"}, "K",
+              "save the state every K steps in <output>.state.safetensors", &O::checkpoint_every),
+          row({"--resume"}, "FILE", "go on from a saved state", &O::resume),
+          row({"--frames-dir"}, "DIR", "also write every frame as PNG", &O::frames_dir),
+          row({"--codec"}, "C", "auto (h264), h264, hevc, or ffv1 (lossless, .mkv)", &O::codec,
+              {"auto", "h264", "hevc", "ffv1"}),
+          row({"--lossless"}, nullptr, "the same as --codec ffv1", &O::lossless),
+          row({"--crf"}, "N", "quality of h264 and hevc, 0 (best) to 51 (17)", &O::crf),
+          row({"--no-metadata"}, nullptr, "keep request and engine out of the video file",
+              &O::no_metadata),
+          row({"--json"}, nullptr, "one JSON object on standard output instead of the path",
+              &O::json),
+          row({"--progress"}, "M", "auto, bar, plain, json or none", &O::progress,
+              {"auto", "bar", "plain", "json", "none"}),
+          row({"--verbose", "-v"}, nullptr, "say more", &O::verbose),
+          row({"--quiet", "-q"}, nullptr, "warnings and errors only, no progress", &O::quiet),
+          row({"--log-file"}, "FILE", "write messages there too", &O::log_file),
+      });
+}
+
+Rows asking_options() {
+  return in_group(
+      kAskingGroup,
+      {
+          row({"--config"}, "FILE", "options from a JSON file; flags win", &O::config),
+          row({"--from"}, "SIDECAR", "repeat the video a sidecar describes; flags win", &O::from),
+          row({"--dump-config"}, nullptr, "print the options as resolved, as JSON, and stop",
+              &O::dump_config),
+          row({"--list-devices"}, nullptr, "print what could compute here, and stop",
+              &O::list_devices),
+          row({"--completion"}, nullptr, "print a bash completion script, and stop",
+              &O::completion),
+          row({"--version"}, nullptr, "print versions, and stop", &O::version),
+          row({"--help", "-h"}, nullptr, "print this, and stop", &O::help),
+      });
+}
+
+}  // namespace
+
+const std::vector<OptionSpec>& option_table() {
+  static const Rows table = [] {
+    Rows rows;
+    for (const Rows& group :
+         {video_options(), where_options(), output_options(), asking_options()}) {
+      rows.insert(rows.end(), group.begin(), group.end());
+    }
+    return rows;
+  }();
+  return table;
+}
+
+std::string OptionSpec::key() const {
+  std::string key = names.front().substr(2);
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+}  // namespace cogvx::app

@@ -1,0 +1,103 @@
+// Preloaded into the program under test, this library makes its world misbehave:
+//   COGVX_TEST_CLOCK=1        the wall clock jumps by hours, back and forth, at every look
+//   COGVX_TEST_NO_PROC=1      /proc/self/exe cannot be read
+//   COGVX_TEST_KILL=CALL      SIGKILL before the Nth call of write, fsync or rename (CALL) ...
+//   COGVX_TEST_KILL_FILE=F    ... on a file whose path holds F
+//   COGVX_TEST_KILL_AT=N
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+template <typename Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+long jump() {
+  static std::atomic<int> looks{0};
+  constexpr long kHours[] = {0, -5, 7, -48, 1};
+  return getenv("COGVX_TEST_CLOCK") == nullptr ? 0 : 3600 * kHours[looks++ % 5];
+}
+
+bool has_text(const char* path, const char* text) {
+  return path != nullptr && strstr(path, text) != nullptr;
+}
+
+void count_call(const char* call, const char* path, const char* other_path = nullptr) {
+  const char* wanted_call = getenv("COGVX_TEST_KILL");
+  const char* wanted_file = getenv("COGVX_TEST_KILL_FILE");
+  const char* wanted_at = getenv("COGVX_TEST_KILL_AT");
+  if (wanted_call == nullptr || wanted_file == nullptr || wanted_at == nullptr) return;
+  if (strcmp(call, wanted_call) != 0) return;
+  if (!has_text(path, wanted_file) && !has_text(other_path, wanted_file)) return;
+  static std::atomic<int> calls{0};
+  if (++calls == atoi(wanted_at)) kill(getpid(), SIGKILL);
+}
+
+void count_call(const char* call, int descriptor) {
+  if (getenv("COGVX_TEST_KILL") == nullptr) return;
+  char link[64];
+  char path[4096] = {};
+  snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+  const auto real_readlink = next<ssize_t (*)(const char*, char*, size_t)>("readlink");
+  if (real_readlink(link, path, sizeof path - 1) > 0) count_call(call, path);
+}
+
+}  // namespace
+
+extern "C" {
+
+int clock_gettime(clockid_t clock, timespec* now) {
+  const int result = next<int (*)(clockid_t, timespec*)>("clock_gettime")(clock, now);
+  if (clock == CLOCK_REALTIME) now->tv_sec += jump();
+  return result;
+}
+
+int gettimeofday(timeval* __restrict now, void* __restrict zone) {
+  const int result = next<int (*)(timeval*, void*)>("gettimeofday")(now, zone);
+  now->tv_sec += jump();
+  return result;
+}
+
+time_t time(time_t* out) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (out != nullptr) *out = now.tv_sec;
+  return now.tv_sec;
+}
+
+ssize_t readlink(const char* path, char* buffer, size_t size) {
+  if (getenv("COGVX_TEST_NO_PROC") != nullptr && strcmp(path, "/proc/self/exe") == 0) {
+    errno = EACCES;
+    return -1;
+  }
+  return next<ssize_t (*)(const char*, char*, size_t)>("readlink")(path, buffer, size);
+}
+
+ssize_t write(int descriptor, const void* data, size_t size) {
+  count_call("write", descriptor);
+  return next<ssize_t (*)(int, const void*, size_t)>("write")(descriptor, data, size);
+}
+
+int fsync(int descriptor) {
+  count_call("fsync", descriptor);
+  return next<int (*)(int)>("fsync")(descriptor);
+}
+
+int rename(const char* from, const char* to) {
+  count_call("rename", from, to);
+  return next<int (*)(const char*, const char*)>("rename")(from, to);
+}
+
+}  // extern "C"
