@@ -6,7 +6,9 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/round.h>
 
+#include <array>
 #include <map>
+#include <optional>
 
 #include "core/base/errors.h"
 #include "core/base/random.h"
@@ -19,24 +21,49 @@ namespace {
 
 bool all_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 
+std::string cure_for_overflow(at::ScalarType dtype) {
+  if (dtype == at::kHalf) return "use --dtype bf16 or fp32";
+  return dtype == at::kBFloat16
+             ? "try --dtype fp32, and check that the checkpoint is whole"
+             : "check that the checkpoint is whole (--dtype bf16 reaches no further)";
+}
+
+// A colour that every pixel of a video rgb_FYX3 has, if there is one.
+std::optional<std::array<int, 3>> only_colour(const at::Tensor& rgb_FYX3) {
+  const auto* bytes = rgb_FYX3.const_data_ptr<uint8_t>();
+  for (int64_t i = 3; i < rgb_FYX3.numel(); ++i) {
+    if (bytes[i] != bytes[i - 3]) return std::nullopt;
+  }
+  return std::array<int, 3>{bytes[0], bytes[1], bytes[2]};
+}
+
+void notice_one_colour(const at::Tensor& rgb_FYX3, const Monitor& monitor) {
+  const auto colour = only_colour(rgb_FYX3);
+  if (!colour) return;
+  const auto& [red, green, blue] = *colour;
+  monitor.notice(std::string("every pixel of the video is ") +
+                 (red + green + blue == 0 ? "black" : "of one colour") + " (RGB " +
+                 std::to_string(red) + ", " + std::to_string(green) + ", " + std::to_string(blue) +
+                 "); is the checkpoint a trained one?");
+}
+
 // One forward pass per branch -> guided prediction, fp32.
 class GuidedPrediction {
  public:
-  GuidedPrediction(const Request& request, Transformer& transformer, const TextStates& text,
-                   SequenceExchange& exchange)
-      : request_(request), transformer_(transformer), text_(text), exchange_(exchange) {}
+  explicit GuidedPrediction(const Denoising& run) : run_(run) {}
 
   at::Tensor at_step(int64_t timestep, const at::Tensor& latents,
                      const std::function<void(double)>& part_done) {
-    if (!request_.uses_guidance())
-      return run_branch(text_.prompt, timestep, latents, [&](double part) { part_done(part); });
-    const at::Tensor negative =
-        run_branch(text_.negative, timestep, latents, [&](double part) { part_done(part / 2); });
-    const at::Tensor prompt = run_branch(text_.prompt, timestep, latents,
+    const Request& request = run_.request;
+    if (!request.uses_guidance())
+      return run_branch(run_.text.prompt, timestep, latents, [&](double part) { part_done(part); });
+    const at::Tensor negative = run_branch(run_.text.negative, timestep, latents,
+                                           [&](double part) { part_done(part / 2); });
+    const at::Tensor prompt = run_branch(run_.text.prompt, timestep, latents,
                                          [&](double part) { part_done(0.5 + part / 2); });
-    const double scale = request_.dynamic_cfg
-                             ? dynamic_guidance(request_.guidance_scale, request_.steps, timestep)
-                             : request_.guidance_scale;
+    const double scale = request.dynamic_cfg
+                             ? dynamic_guidance(request.guidance_scale, request.steps, timestep)
+                             : request.guidance_scale;
     return negative + scale * (prompt - negative);
   }
 
@@ -46,13 +73,11 @@ class GuidedPrediction {
     const auto after_block = [&](int64_t done, int64_t total) {
       part_done(static_cast<double>(done) / static_cast<double>(total));
     };
-    return transformer_.forward(latents, text_TE, timestep, exchange_, after_block).to(at::kFloat);
+    return run_.transformer.forward(latents, text_TE, timestep, run_.exchange, after_block)
+        .to(at::kFloat);
   }
 
-  const Request& request_;
-  Transformer& transformer_;
-  const TextStates& text_;
-  SequenceExchange& exchange_;
+  const Denoising& run_;
 };
 
 // video_CFYX in the VAE's dtype -> uint8 [F, H, W, 3], rounded half to even
@@ -65,7 +90,7 @@ at::Tensor to_rgb(const at::Tensor& video_CFYX) {
     if (!all_finite(frame)) {
       throw NumericError("decode: frame " + std::to_string(i) +
                          " has values that are not finite in " + dtype_name(frame.scalar_type()) +
-                         "; try --dtype bf16 or fp32");
+                         "; " + cure_for_overflow(frame.scalar_type()));
     }
     const at::Tensor unit = at::clamp(frame * 0.5 + 0.5, 0, 1).to(at::kFloat);
     rgb[i].copy_(at::round(unit * 255.0).to(at::kByte).permute({1, 2, 0}));
@@ -107,12 +132,12 @@ DenoiseState initial_state(const Request& request, const LatentShape& s) {
   return state;
 }
 
-void denoise(const Request& request, Transformer& transformer, const TextStates& text,
-             SequenceExchange& exchange, DenoiseState& state, const Monitor& monitor) {
-  const Scheduler scheduler(request.scheduler, request.steps);
+void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) {
+  const at::ScalarType dtype = run.request.dtype;
+  const Scheduler scheduler(run.request.scheduler, run.request.steps);
   const auto total = static_cast<int64_t>(scheduler.timesteps().size());
-  GuidedPrediction prediction(request, transformer, text, exchange);
-  for (; state.next_step < total; ++state.next_step) {
+  GuidedPrediction prediction(run);
+  while (state.next_step < total) {
     const int64_t step = state.next_step;
     monitor.progress({Stage::kDenoise, step, total});
     const at::Tensor output =
@@ -120,13 +145,14 @@ void denoise(const Request& request, Transformer& transformer, const TextStates&
           monitor.progress({Stage::kDenoise, step, total, part});
         });
     state.latents_LCYX =
-        scheduler.step(step, output, state.latents_LCYX, state.memory, state.generator)
-            .to(request.dtype);
+        scheduler.step(step, output, state.latents_LCYX, state.memory, state.generator).to(dtype);
     if (!all_finite(state.latents_LCYX)) {
       throw NumericError("denoise: step " + std::to_string(step + 1) + " of " +
                          std::to_string(total) + " gave latents that are not finite in " +
-                         dtype_name(request.dtype) + "; try --dtype bf16 or fp32");
+                         dtype_name(dtype) + "; " + cure_for_overflow(dtype));
     }
+    ++state.next_step;
+    if (run.after_step) run.after_step(state);
   }
   monitor.progress({Stage::kDenoise, total, total});
 }
@@ -149,6 +175,7 @@ at::Tensor decode_latents(const Request& request, const VaeDecoder& decoder, dou
   }
   const at::Tensor rgb = to_rgb(blend_tiles(layout, std::move(tiles)));
   monitor.progress({Stage::kDecode, total, total});
+  notice_one_colour(rgb, monitor);
   return rgb;
 }
 

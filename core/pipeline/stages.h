@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,12 +49,21 @@ struct DenoiseState {
 };
 DenoiseState initial_state(const Request& request, const LatentShape& shape);
 
+// What denoising works with; all of it must outlive the call.
+struct Denoising {
+  const Request& request;
+  Transformer& transformer;
+  const TextStates& text;
+  SequenceExchange& exchange;
+  std::function<void(const DenoiseState&)> after_step{};  // may be empty
+};
 // Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
-// scheduler step are fp32. Throws NumericError when latents stop being finite.
-void denoise(const Request& request, Transformer& transformer, const TextStates& text,
-             SequenceExchange& exchange, DenoiseState& state, const Monitor& monitor);
+// scheduler step are fp32. Throws NumericError when latents stop being finite. Interrupted leaves
+// `state` as the last finished step did.
+void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor);
 
-// latents_LCYX -> RGB frames [F, H, W, 3] uint8. Throws NumericError when frames are not finite.
+// latents_LCYX -> RGB frames [F, H, W, 3] uint8. Throws NumericError when frames are not finite;
+// notices a video of one colour.
 at::Tensor decode_latents(const Request& request, const VaeDecoder& decoder, double scaling_factor,
                           const at::Tensor& latents_LCYX, const Monitor& monitor);
 

@@ -27,7 +27,8 @@ std::vector<int64_t> inference_timesteps(const SchedulerConfig& config, int64_t 
   const int64_t train = config.num_train_timesteps;
   if (steps < 1 || steps > train) {
     throw UsageError("--steps is " + std::to_string(steps) + ", this scheduler takes 1 to " +
-                     std::to_string(train));
+                     std::to_string(train) +
+                     "; nearest: " + std::to_string(std::clamp<int64_t>(steps, 1, train)));
   }
   std::vector<int64_t> timesteps;
   switch (config.timestep_spacing) {

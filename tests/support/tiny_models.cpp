@@ -72,12 +72,10 @@ DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint
   DenoiseState state = initial_state(request, latent_shape(request, checkpoint));
   DenoisedLatents latents{.initial = state.latents_LCYX.unsqueeze(0), .first = {}, .final = {}};
   IdentityExchange exchange;
-  Monitor monitor;
-  monitor.on_progress = [&](const Progress& now) {
-    if (now.stage == Stage::kDenoise && now.done == 1 && now.part == 0)
-      latents.first = state.latents_LCYX.unsqueeze(0);
+  const auto after_step = [&](const DenoiseState& now) {
+    if (now.next_step == 1) latents.first = now.latents_LCYX.unsqueeze(0);
   };
-  denoise(request, transformer, text, exchange, state, monitor);
+  denoise({request, transformer, text, exchange, after_step}, state, Monitor{});
   latents.final = state.latents_LCYX.unsqueeze(0);
   return latents;
 }
