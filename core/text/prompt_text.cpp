@@ -66,20 +66,19 @@ constexpr uint32_t kFirstOtherScript = 0x250;
 
 }  // namespace
 
-std::optional<size_t> find_invalid_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const CodePoint point = code_point_at(text, i);
-    if (point.bytes == 0) return i;
+void check_utf8(std::string_view prompt, const std::string& name) {
+  for (size_t i = 0; i < prompt.size();) {
+    const CodePoint point = code_point_at(prompt, i);
+    if (point.bytes == 0) {
+      throw UsageError(name + " is not UTF-8 from byte " + std::to_string(i) +
+                       " on; convert it first, for example with iconv");
+    }
     i += point.bytes;
   }
-  return std::nullopt;
 }
 
 void check_prompt(std::string_view prompt, const std::string& name) {
-  if (const auto place = find_invalid_utf8(prompt)) {
-    throw UsageError(name + " is not UTF-8 from byte " + std::to_string(*place) +
-                     " on; convert it first, for example with iconv");
-  }
+  check_utf8(prompt, name);
   if (const size_t place = prompt.find('\0'); place != std::string_view::npos) {
     throw UsageError(name + " holds a NUL at byte " + std::to_string(place) +
                      "; is it a text file in UTF-8?");

@@ -1,16 +1,14 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
 namespace cogvx {
 
-// The first byte that is not UTF-8.
-std::optional<size_t> find_invalid_utf8(std::string_view text);
-
-// Throws UsageError for a prompt that is not UTF-8 or holds a NUL; `name` says which prompt it is.
+// Throw UsageError for a prompt that is not UTF-8; `check_prompt` also for one with a NUL, which no
+// prompt means. `name` says which prompt it is.
+void check_utf8(std::string_view prompt, const std::string& name);
 void check_prompt(std::string_view prompt, const std::string& name);
 
 // Nothing but spaces and control characters, and not empty.

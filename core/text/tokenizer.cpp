@@ -14,6 +14,7 @@
 #include "core/base/read_file.h"
 #include "core/base/sha256.h"
 #include "core/text/charsmap.h"
+#include "core/text/prompt_text.h"
 
 namespace cogvx {
 namespace {
@@ -33,29 +34,6 @@ int64_t count_extra_ids(const std::filesystem::path& config_path) {
   int64_t count = kExtraIds;
   JsonReader(config, config_path.string()).count("extra_ids", count, 0, 10000);
   return count;
-}
-
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80       ? 1
-                          : lead >> 5 == 6  ? 2
-                          : lead >> 4 == 14 ? 3
-                          : lead >> 3 == 30 ? 4
-                                            : 0;
-    if (length == 0 || i + length > text.size()) return false;
-    uint32_t code = length == 1 ? lead : lead & (0x7fU >> length);
-    for (size_t k = 1; k < length; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if (next >> 6 != 2) return false;
-      code = code << 6 | (next & 0x3fU);
-    }
-    constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (code < kSmallest[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-      return false;
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace
@@ -112,8 +90,7 @@ Tokenizer::~Tokenizer() = default;
 const std::string& Tokenizer::sha256() const { return model_->sha256; }
 
 std::vector<int64_t> Tokenizer::encode(const std::string& text) const {
-  if (!is_utf8(text))
-    throw UsageError("the prompt is not UTF-8; convert it first, for example with iconv");
+  check_utf8(text, "the prompt");
   std::vector<int64_t> ids;
   const std::string_view view = text;
   size_t begin = 0;

@@ -106,6 +106,11 @@ T5Config parse_t5_config(const json& config, const std::string& label) {
   read.count("num_heads", c.num_heads, 1, 4096);
   read.count("relative_attention_num_buckets", c.relative_attention_num_buckets, 4, 4096);
   read.count("relative_attention_max_distance", c.relative_attention_max_distance, 2, 65536);
+  // Half of the buckets are for one direction, and half of those for single distances.
+  if (c.relative_attention_max_distance <= c.relative_attention_num_buckets / 4) {
+    read.fail("relative_attention_max_distance",
+              "more than a quarter of relative_attention_num_buckets");
+  }
   read.positive("layer_norm_epsilon", c.layer_norm_epsilon);
   read.fixed("feed_forward_proj", "gated-gelu");
   return c;
