@@ -4,10 +4,13 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <optional>
 
 #include "app/engine.h"
 #include "app/generate.h"
 #include "app/options.h"
+#include "app/standard_streams.h"
+#include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
 
@@ -28,7 +31,9 @@ void watch_signals() {
   action.sa_handler = on_signal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // So that writing fails with a code, and the error says where.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 void print_version() {
@@ -51,17 +56,33 @@ void list_devices() {
   }
 }
 
-void run(int argc, const char* const* argv) {
+// Answers a question that needs no model; false where there is none.
+bool answer(const Options& options) {
+  if (options.help) {
+    print_help(std::cout);
+  } else if (options.version) {
+    print_version();
+  } else if (options.completion) {
+    print_completion(std::cout);
+  } else if (options.list_devices) {
+    list_devices();
+  } else {
+    return false;
+  }
+  finish_standard_output("the answer is cut");
+  return true;
+}
+
+void run(int argc, const char* const* argv, std::optional<Console>& console) {
   const Options options = parse_options(argc, argv);
-  if (options.help) return print_help(std::cout);
-  if (options.version) return print_version();
-  if (options.completion) return print_completion(std::cout);
-  if (options.list_devices) return list_devices();
-  Console console(options);
-  generate(options, console, stop_signal);
+  if (answer(options)) return;
+  console.emplace(options);
+  generate(options, *console, stop_signal);
 }
 
 int exit_code_of(const std::exception& error) {
+  // Whatever fails after a signal fails because of it: a read that it broke off, for one.
+  if (stop_signal.load() != 0) return 128 + stop_signal.load();
   const auto is = [&]<typename T>(const T*) { return dynamic_cast<const T*>(&error) != nullptr; };
   if (is(static_cast<const UsageError*>(nullptr))) return 2;
   if (is(static_cast<const DataError*>(nullptr))) return 3;
@@ -71,21 +92,34 @@ int exit_code_of(const std::exception& error) {
     return 5;
   if (is(static_cast<const NumericError*>(nullptr))) return 6;
   if (is(static_cast<const OutputError*>(nullptr))) return 9;
-  if (is(static_cast<const Interrupted*>(nullptr))) return 128 + stop_signal.load();
   return 1;
+}
+
+// libtorch adds a stack trace of many lines.
+std::string text_of(const std::exception& error, int code) {
+  if (code != 1) return one_line(error.what());
+  const std::string text = error.what();
+  return "internal error: " + one_line(text.substr(0, text.find('\n')));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_closed_streams();
   watch_signals();
+  install_allocator();
+  std::optional<Console> console;
   try {
-    run(argc, argv);
+    run(argc, argv, console);
     return 0;
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
-    std::cerr << "cogvx-gen: error: " << (code == 1 ? "internal error: " : "") << error.what()
-              << std::endl;
+    const std::string text = text_of(error, code);
+    if (console) {
+      console->error(text);
+    } else {
+      std::cerr << "cogvx-gen: error: " << text << std::endl;
+    }
     return code;
   }
 }

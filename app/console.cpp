@@ -15,7 +15,7 @@
 namespace cogvx::app {
 namespace {
 
-constexpr std::chrono::milliseconds kBarInterval{100};
+constexpr std::chrono::milliseconds kEventInterval{100};
 constexpr std::chrono::seconds kPlainInterval{2};
 constexpr int kBarWidth = 24;
 
@@ -140,10 +140,13 @@ void Console::progress(const Progress& now) {
     last_done_ = -1;
   }
   const bool finished = now.done == now.total && last_done_ != now.total;
-  const auto interval =
-      style_ == Style::kBar ? std::chrono::steady_clock::duration(kBarInterval) : kPlainInterval;
+  // A program that reads along gets every piece, and the parts of a piece from time to time.
+  const bool next_piece = style_ == Style::kJson && now.done != last_done_;
+  const auto interval = style_ == Style::kPlain
+                            ? std::chrono::steady_clock::duration(kPlainInterval)
+                            : kEventInterval;
   last_done_ = now.done;
-  if (!finished && (time - last_shown_ < interval || now.done == now.total)) return;
+  if (!next_piece && !finished && (time - last_shown_ < interval || now.done == now.total)) return;
   last_shown_ = time;
   if (style_ == Style::kBar) {
     draw_bar(now, describe(now));

@@ -20,6 +20,9 @@ namespace cogvx::app {
 class Console {
  public:
   explicit Console(const Options& options);
+  ~Console() { end_line(); }
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
 
   void info(const std::string& text);
   void warn(const std::string& text);

@@ -24,6 +24,11 @@ std::string gigabytes(int64_t bytes) {
   return text;
 }
 
+std::string need_against_have(int64_t need, const MemoryLimit& limit) {
+  return "needs about " + gigabytes(need) + ", " + limit.name + " is " + gigabytes(limit.bytes) +
+         " (" + gigabytes(available_memory_bytes()) + " free); " + kCure;
+}
+
 }  // namespace
 
 int64_t predicted_bytes(const MemoryPlan& plan, Stage stage) {
@@ -42,7 +47,10 @@ void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
     const int64_t least = limit.counts_addresses
                               ? need + idle_address_bytes() + kGeneratedCode
                               : static_cast<int64_t>(kLeastShareOfPlan * static_cast<double>(need));
-    if (least > limit.bytes) throw out_of_memory(stage, std::max(need, least));
+    if (least > limit.bytes) {
+      throw MemoryError(std::string(stage_name(stage)) + " " +
+                        need_against_have(std::max(need, least), limit));
+    }
     if (available > 0 && need > available) {
       notices.push_back(std::string(stage_name(stage)) + " needs about " + gigabytes(need) +
                         " of memory, only " + gigabytes(available) + " are free now");
@@ -51,11 +59,9 @@ void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
 }
 
 MemoryError out_of_memory(Stage stage, int64_t need) {
-  const MemoryLimit limit = memory_limit();
-  const std::string wanted = need > 0 ? "needs about " + gigabytes(need) : "gets no more memory";
-  return MemoryError(std::string(stage_name(stage)) + " " + wanted + ", " + limit.name + " is " +
-                     gigabytes(limit.bytes) + " (" + gigabytes(available_memory_bytes()) +
-                     " free); " + kCure);
+  const std::string name = stage_name(stage);
+  if (need == 0) return MemoryError(name + " got no more memory; " + kCure);
+  return MemoryError(name + " got no more memory: it " + need_against_have(need, memory_limit()));
 }
 
 }  // namespace cogvx::app

@@ -4,23 +4,21 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "app/nearest_word.h"
 #include "app/sidecar.h"
 #include "core/base/errors.h"
+#include "core/pipeline/saved_run.h"
+#include "core/text/prompt_text.h"
 #include "core/weights/config.h"
+#include "core/weights/mapped_file.h"
 
 namespace cogvx::app {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kVideo = "the video";
-constexpr const char* kWhere = "where";
-constexpr const char* kOutput = "output";
-constexpr const char* kAsking = "asking";
 
 template <class... F>
 struct Overloaded : F... {
@@ -104,14 +102,28 @@ std::vector<std::string> normalized_arguments(int argc, const char* const* argv)
   return arguments;
 }
 
+std::string unexpected_text(const std::string& word) {
+  if (!word.starts_with("-")) {
+    return "unexpected word '" + excerpt(word, 60) +
+           "'; a prompt stands in quotes after --prompt, see cogvx-gen --help";
+  }
+  const std::string flag = word.substr(0, word.find('='));
+  std::vector<std::string> known;
+  for (const OptionSpec& spec : option_table())
+    known.insert(known.end(), spec.names.begin(), spec.names.end());
+  const std::string near = nearest_word(flag, known);
+  return "unknown flag '" + excerpt(flag, 60) + "'" +
+         (near.empty() ? "" : "; did you mean " + near + "?") + " (see cogvx-gen --help)";
+}
+
 void parse_onto(const std::vector<std::string>& arguments, Options& options) {
   CLI::App parser;
   build_parser(parser, options);
   try {
     std::vector<std::string> copy = arguments;
     parser.parse(copy);
-  } catch (const CLI::ExtrasError& error) {
-    throw UsageError(std::string(error.what()) + "; see cogvx-gen --help");
+  } catch (const CLI::ExtrasError&) {
+    throw UsageError(unexpected_text(parser.remaining().front()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());
   }
@@ -128,7 +140,14 @@ json option_value(const OptionSpec& spec, const Options& options) {
                     spec.target);
 }
 
-bool belongs_into_config(const OptionSpec& spec) { return spec.group != std::string(kAsking); }
+std::string suggested_key(const std::string& key) {
+  std::vector<std::string> known;
+  for (const OptionSpec& spec : option_table()) known.push_back(spec.key());
+  const std::string near = nearest_word(key, known);
+  return near.empty() ? "" : ", did you mean '" + near + "'?";
+}
+
+bool belongs_into_config(const OptionSpec& spec) { return spec.group != std::string(kAskingGroup); }
 
 void apply_value(const OptionSpec& spec, const json& value, const std::string& label,
                  Options& options) {
@@ -153,155 +172,60 @@ void apply_value(const OptionSpec& spec, const json& value, const std::string& l
 
 }  // namespace
 
-const std::vector<OptionSpec>& option_table() {
-  using O = Options;
-  static const std::vector<std::string> kOnOff = {"on", "off"};
-  static const std::vector<std::string> kAutoOnOff = {"auto", "on", "off"};
-  static const std::vector<OptionSpec> table = {
-      {{"--model"}, kVideo, "DIR", "checkpoint in the diffusers directory layout", &O::model},
-      {{"--prompt", "-p"},
-       kVideo,
-       "TEXT",
-       "what to show; may be empty if said so explicitly",
-       &O::prompt},
-      {{"--prompt-file"},
-       kVideo,
-       "FILE|-",
-       "read the prompt from a file or standard input",
-       &O::prompt_file},
-      {{"--negative-prompt"}, kVideo, "TEXT", "what to steer away from", &O::negative_prompt},
-      {{"--task"}, kVideo, "T", "auto or t2v", &O::task, {"auto", "t2v"}},
-      {{"--width"}, kVideo, "PIXELS", "default: the model's trained size", &O::width},
-      {{"--height"}, kVideo, "PIXELS", "default: the model's trained size", &O::height},
-      {{"--frames", "--num-frames"},
-       kVideo,
-       "N",
-       "default: the model's trained length",
-       &O::frames},
-      {{"--fps"}, kVideo, "N[/D]", "frames per second of the file; default by model", &O::fps},
-      {{"--steps", "--num-inference-steps"}, kVideo, "N", "denoising steps (50)", &O::steps},
-      {{"--guidance-scale", "-g"},
-       kVideo,
-       "X",
-       "classifier-free guidance (6); 1 or less: none",
-       &O::guidance_scale},
-      {{"--dynamic-cfg"},
-       kVideo,
-       "M",
-       "auto, on or off; auto: on with dpm",
-       &O::dynamic_cfg,
-       kAutoOnOff},
-      {{"--scheduler"},
-       kVideo,
-       "S",
-       "auto, ddim or dpm; auto: by model",
-       &O::scheduler,
-       {"auto", "ddim", "dpm"}},
-      {{"--seed"}, kVideo, "N", "same seed, same bytes (42); -1 picks one", &O::seed},
-      {{"--dtype"},
-       kVideo,
-       "T",
-       "auto, fp32, bf16 or fp16; auto: the checkpoint's",
-       &O::dtype,
-       {"auto", "fp32", "bf16", "fp16"}},
-      {{"--vae-tiling"},
-       kVideo,
-       "M",
-       "on (default) or off; the two give different frames",
-       &O::vae_tiling,
-       kOnOff},
-      {{"--vae-tile"},
-       kVideo,
-       "HxW",
-       "tile in pixels, multiples of 48 x 40; default: half the VAE's size",
-       &O::vae_tile},
-      {{"--max-text-tokens"},
-       kVideo,
-       "N",
-       "text length; default: the model's",
-       &O::max_text_tokens},
-      {{"--strict-prompt"},
-       kVideo,
-       nullptr,
-       "a prompt that is too long is an error, not cut",
-       &O::strict_prompt},
-      {{"--allow-untrained-size"},
-       kVideo,
-       nullptr,
-       "sizes and lengths the model was not trained on",
-       &O::allow_untrained_size},
+namespace {
 
-      {{"--device"}, kWhere, "D", "auto, cpu or cuda", &O::device, {"auto", "cpu", "cuda"}},
-      {{"--threads"}, kWhere, "N", "default: all cores; never changes a byte", &O::threads},
-
-      {{"--output", "-o"}, kOutput, "FILE", "the video (output.mp4)", &O::output},
-      {{"--overwrite"}, kOutput, nullptr, "replace files that exist", &O::overwrite},
-      {{"--save-latents"},
-       kOutput,
-       "FILE",
-       "keep the final latents (safetensors)",
-       &O::save_latents},
-      {{"--decode-latents"},
-       kOutput,
-       "FILE",
-       "decode saved latents instead of generating",
-       &O::decode_latents},
-      {{"--frames-dir"}, kOutput, "DIR", "also write every frame as PNG", &O::frames_dir},
-      {{"--codec"}, kOutput, "C", "h264", &O::codec, {"h264"}},
-      {{"--crf"}, kOutput, "N", "x264 quality, 0 to 51 (17)", &O::crf},
-      {{"--json"},
-       kOutput,
-       nullptr,
-       "one JSON object on standard output instead of the path",
-       &O::json},
-      {{"--progress"},
-       kOutput,
-       "M",
-       "auto, bar, plain, json or none",
-       &O::progress,
-       {"auto", "bar", "plain", "json", "none"}},
-      {{"--verbose", "-v"}, kOutput, nullptr, "say more", &O::verbose},
-      {{"--quiet", "-q"}, kOutput, nullptr, "warnings and errors only, no progress", &O::quiet},
-      {{"--log-file"}, kOutput, "FILE", "write messages there too", &O::log_file},
-
-      {{"--config"}, kAsking, "FILE", "options from a JSON file; flags win", &O::config},
-      {{"--from"}, kAsking, "SIDECAR", "repeat the video a sidecar describes; flags win", &O::from},
-      {{"--dump-config"},
-       kAsking,
-       nullptr,
-       "print the options as resolved, as JSON, and stop",
-       &O::dump_config},
-      {{"--list-devices"},
-       kAsking,
-       nullptr,
-       "print what could compute here, and stop",
-       &O::list_devices},
-      {{"--completion"},
-       kAsking,
-       nullptr,
-       "print a bash completion script, and stop",
-       &O::completion},
-      {{"--version"}, kAsking, nullptr, "print versions, and stop", &O::version},
-      {{"--help", "-h"}, kAsking, nullptr, "print this, and stop", &O::help},
-  };
-  return table;
+// A saved run brings its own request.
+json continued_options(const Options& given) {
+  const std::string& path = given.resume.empty() ? given.decode_latents : given.resume;
+  const MappedFile file(path);
+  return request_options(given.resume.empty() ? parse_latents(file.bytes(), path).request
+                                              : parse_state(file.bytes(), path).request);
 }
 
-std::string OptionSpec::key() const {
-  std::string key = names.front().substr(2);
-  std::replace(key.begin(), key.end(), '-', '_');
-  return key;
+// Where two options say one thing, the flag given takes the place of both.
+void drop_replaced(const Options& given, Options& options) {
+  if (!given.prompt_file.empty()) options.prompt.reset();
+  if (given.prompt) options.prompt_file.clear();
+  if (given.vae_tiling == "off") options.vae_tile.clear();
+  if (!given.vae_tile.empty()) options.vae_tiling = "on";
+  if (given.lossless) options.codec = "auto";
+  if (given.codec != "auto") options.lossless = false;
 }
+
+}  // namespace
 
 Options parse_options(int argc, const char* const* argv) {
   const std::vector<std::string> arguments = normalized_arguments(argc, argv);
   Options given;
   parse_onto(arguments, given);
+  if (given.help || given.version || given.completion) return given;
+  check_exclusive(given);
   Options options;
   if (!given.from.empty()) apply_json(sidecar_options(given.from), given.from, options);
+  if (!given.resume.empty() || !given.decode_latents.empty()) {
+    apply_json(continued_options(given), given.resume.empty() ? given.decode_latents : given.resume,
+               options);
+  }
   if (!given.config.empty()) apply_json(read_json_object(given.config), given.config, options);
+  drop_replaced(given, options);
   parse_onto(arguments, options);
   return options;
+}
+
+void check_exclusive(const Options& options) {
+  const auto exclude = [](bool a, const char* a_name, bool b, const char* b_name) {
+    if (a && b)
+      throw UsageError(std::string(a_name) + " and " + b_name +
+                       " are both given; drop one of them");
+  };
+  const bool resumes = !options.resume.empty();
+  const bool decodes = !options.decode_latents.empty();
+  exclude(resumes, "--resume", decodes, "--decode-latents");
+  exclude(resumes, "--resume", !options.from.empty(), "--from");
+  exclude(decodes, "--decode-latents", !options.from.empty(), "--from");
+  exclude(decodes, "--decode-latents", !options.save_latents.empty(), "--save-latents");
+  exclude(decodes, "--decode-latents", options.checkpoint_every.has_value(), "--checkpoint-every");
+  exclude(options.prompt.has_value(), "--prompt", !options.prompt_file.empty(), "--prompt-file");
 }
 
 json options_to_json(const Options& options) {
@@ -319,8 +243,8 @@ void apply_json(const json& values, const std::string& label, Options& options) 
         std::find_if(table.begin(), table.end(),
                      [&, &wanted = key](const OptionSpec& s) { return s.key() == wanted; });
     if (spec == table.end() || !belongs_into_config(*spec)) {
-      throw DataError(label + ": unknown key '" + key +
-                      "'; cogvx-gen --dump-config prints the known ones");
+      throw DataError(label + ": unknown key '" + excerpt(key, 60) + "'" + suggested_key(key) +
+                      "; cogvx-gen --dump-config prints the known ones");
     }
     apply_value(*spec, value, label, options);
   }

@@ -37,13 +37,17 @@ struct Options {
   std::string device = "auto";
   std::optional<int64_t> threads;
   // output
-  std::string output = "output.mp4";
+  std::optional<std::string> output;  // output.mp4, or .mkv with ffv1
   bool overwrite = false;
   std::string save_latents;
   std::string decode_latents;
+  std::optional<int64_t> checkpoint_every;
+  std::string resume;
   std::string frames_dir;
-  std::string codec = "h264";
-  int64_t crf = 17;
+  std::string codec = "auto";  // h264, or ffv1 with lossless
+  bool lossless = false;
+  std::optional<int64_t> crf;
+  bool no_metadata = false;
   bool json = false;
   std::string progress = "auto";
   bool verbose = false;
@@ -65,6 +69,8 @@ using OptionTarget =
     std::variant<std::string Options::*, std::optional<std::string> Options::*, int64_t Options::*,
                  std::optional<int64_t> Options::*, double Options::*, bool Options::*>;
 
+inline constexpr char kAskingGroup[] = "asking";
+
 // One row of the table that help, parsing, JSON and completion all come from.
 struct OptionSpec {
   std::vector<std::string> names;  // the first is the name; its dashes are underscores in JSON
@@ -81,6 +87,9 @@ const std::vector<OptionSpec>& option_table();
 // Command line on top of --config FILE or --from SIDECAR on top of the defaults. Throws UsageError
 // or DataError.
 Options parse_options(int argc, const char* const* argv);
+
+// Throws UsageError naming two options that exclude each other.
+void check_exclusive(const Options& options);
 
 // Values that belong into a config file (all but the questions); and back. Throws DataError naming
 // key and wanted type.

@@ -5,26 +5,22 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
+#include "app/memory_check.h"
+#include "app/prompts.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
 #include "core/schedule/scheduler.h"
 #include "core/vae/tiles.h"
-#include "io/atomic_file.h"
 #include "io/video_writer.h"
 
 namespace cogvx::app {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int64_t kSizeStep = 16;  // 8 of the VAE times 2 of the patches
 constexpr int64_t kMaxExtent = 8192;
 constexpr int64_t kMaxFrames = 1024;
+constexpr int64_t kMaxThreads = 1024;
 constexpr int64_t kTileHeightStep = 48;
 constexpr int64_t kTileWidthStep = 40;
 
@@ -34,6 +30,10 @@ std::string size_text(int64_t width, int64_t height) {
 
 int64_t nearest_multiple(int64_t value, int64_t step) {
   return std::max(step, (value + step / 2) / step * step);
+}
+
+std::string nearest_text(int64_t value, int64_t low, int64_t high) {
+  return "; nearest: " + std::to_string(std::clamp(value, low, high));
 }
 
 void check_size(const Options& options, const ModelKind& kind, const Request& r) {
@@ -59,7 +59,7 @@ void check_frames(const Options& options, const ModelKind& kind, const Request& 
                   std::vector<std::string>& notices) {
   if (r.num_frames < 1 || r.num_frames > kMaxFrames) {
     throw UsageError("--frames is " + std::to_string(r.num_frames) + ", wanted 1 to " +
-                     std::to_string(kMaxFrames));
+                     std::to_string(kMaxFrames) + nearest_text(r.num_frames, 1, kMaxFrames));
   }
   if (std::find(kind.frames.begin(), kind.frames.end(), r.num_frames) == kind.frames.end()) {
     const auto distance = [&](int64_t frames) { return std::abs(frames - r.num_frames); };
@@ -141,20 +141,6 @@ uint64_t choose_seed(int64_t seed) {
   return picked;
 }
 
-std::string read_prompt(const Options& options) {
-  if (options.prompt) return *options.prompt;
-  std::string text;
-  if (options.prompt_file == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream file(options.prompt_file, std::ios::binary);
-    if (!file) throw DataError("--prompt-file " + options.prompt_file + ": cannot be read");
-    text.assign(std::istreambuf_iterator<char>(file), {});
-  }
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  return text;
-}
-
 void choose_scheduler(const Options& options, const Checkpoint& checkpoint, const ModelKind& kind,
                       Request& r) {
   r.scheduler = checkpoint.scheduler;
@@ -176,7 +162,7 @@ int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
   }
   if (tokens < 1 || tokens > longest) {
     throw UsageError("--max-text-tokens is " + std::to_string(tokens) + ", this model takes 1 to " +
-                     std::to_string(longest));
+                     std::to_string(longest) + nearest_text(tokens, 1, longest));
   }
   return tokens;
 }
@@ -189,75 +175,25 @@ Placement choose_placement(const Options& options) {
         " device(s) found, but this version computes on the CPU only; use --device cpu");
   }
   const int64_t threads = options.threads.value_or(available_cores());
-  if (threads < 1 || threads > 1024) {
-    throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to 1024");
+  if (threads < 1 || threads > kMaxThreads) {
+    throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to " +
+                     std::to_string(kMaxThreads) + nearest_text(threads, 1, kMaxThreads));
   }
   return {.device = "cpu", .threads = static_cast<int>(threads)};
 }
 
-OutputPlan plan_output(const Options& options, const ModelKind& kind, const Request& r) {
-  const io::FrameRate rate = options.fps.empty() ? kind.frame_rate : parse_frame_rate(options.fps);
-  const fs::path video = options.output;
-  OutputPlan plan{.video = options.output,
-                  .sidecar = fs::path(video).replace_extension(".json"),
-                  .latents = options.save_latents,
-                  .keep_latents = !options.save_latents.empty(),
-                  .frames_dir = options.frames_dir,
-                  .frame_rate = rate,
-                  .crf = static_cast<int>(options.crf),
-                  .overwrite = options.overwrite};
-  io::check_video(video, {static_cast<int>(r.width), static_cast<int>(r.height)},
-                  {.frame_rate = rate, .crf = plan.crf, .metadata = {}});
-  io::check_writable(video, options.overwrite);
-  io::check_writable(plan.sidecar, options.overwrite);
-  if (plan.keep_latents) {
-    io::check_writable(plan.latents, options.overwrite);
-  } else if (options.decode_latents.empty()) {
-    plan.latents = fs::path(video).replace_extension(".latents.safetensors");
-    io::check_writable(plan.latents, options.overwrite);
-  }
-  if (!plan.frames_dir.empty() && fs::exists(plan.frames_dir)) {
-    if (!fs::is_directory(plan.frames_dir))
-      throw OutputError("--frames-dir " + plan.frames_dir + ": exists and is not a folder");
-    if (!options.overwrite && !fs::is_empty(plan.frames_dir)) {
-      throw UsageError("--frames-dir " + plan.frames_dir +
-                       ": holds files already; pass --overwrite to replace its frames");
-    }
-  }
-  return plan;
+std::vector<Stage> stages_of(const Options& options) {
+  if (!options.decode_latents.empty()) return {Stage::kDecode};
+  return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
 }
 
 }  // namespace
-
-io::FrameRate parse_frame_rate(const std::string& text) {
-  int numerator = 0, denominator = 1;
-  char slash = '/', rest = 0;
-  const int fields = std::sscanf(text.c_str(), "%d%c%d%c", &numerator, &slash, &denominator, &rest);
-  const bool whole = fields == 1, rational = fields == 3 && slash == '/';
-  if ((!whole && !rational) || numerator < 1 || denominator < 1 || numerator > 1'000'000 ||
-      denominator > 1'000'000) {
-    throw UsageError("--fps is '" + text + "', wanted frames per second such as 8 or 30000/1001");
-  }
-  return {numerator, denominator};
-}
-
-std::string frame_rate_text(const io::FrameRate& rate) {
-  return std::to_string(rate.numerator) +
-         (rate.denominator == 1 ? "" : "/" + std::to_string(rate.denominator));
-}
 
 void check_options(const Options& options) {
   if (options.model.empty())
     throw UsageError(
         "--model is missing: the checkpoint directory, for example --model configs/demo");
-  if (!options.decode_latents.empty()) {
-    if (options.prompt || !options.prompt_file.empty()) {
-      throw UsageError("--decode-latents brings its own request; drop the prompt");
-    }
-    return;
-  }
-  if (options.prompt && !options.prompt_file.empty())
-    throw UsageError("--prompt and --prompt-file are both given; drop one of them");
+  check_exclusive(options);
   if (!options.prompt && options.prompt_file.empty()) {
     throw UsageError(
         "--prompt is missing: what to show (an explicitly empty --prompt \"\" is legal)");
@@ -273,6 +209,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint) {
   Request& r = plan.request;
   r.prompt = read_prompt(options);
   r.negative_prompt = options.negative_prompt;
+  check_prompts(r, plan.notices);
   r.width = options.width.value_or(plan.kind.sizes.front().width);
   r.height = options.height.value_or(plan.kind.sizes.front().height);
   r.num_frames = options.frames.value_or(plan.kind.default_frames);
@@ -288,7 +225,11 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint) {
   r.vae_tile = choose_tile(options, checkpoint.vae);
   r.max_text_tokens = choose_text_tokens(options, checkpoint.transformer);
   r.seed = choose_seed(options.seed);
-  plan.output = plan_output(options, plan.kind, r);
+  if (!options.dump_config) {
+    check_memory(plan_memory(checkpoint, r, plan.placement.threads), stages_of(options),
+                 plan.notices);
+  }
+  plan.output = plan_output(options, plan.kind, r, plan.notices);
   return plan;
 }
 
@@ -301,7 +242,10 @@ Options resolved_options(const Options& options, const RunPlan& plan) {
   o.width = r.width;
   o.height = r.height;
   o.frames = r.num_frames;
-  o.fps = frame_rate_text(plan.output.frame_rate);
+  o.output = plan.output.video;
+  o.fps = frame_rate_text(plan.output.settings.frame_rate);
+  o.codec = io::codec_name(plan.output.settings.codec);
+  if (io::codec_has_crf(plan.output.settings.codec)) o.crf = plan.output.settings.crf;
   o.dynamic_cfg = r.dynamic_cfg ? "on" : "off";
   o.scheduler = scheduler_kind_name(r.scheduler.kind);
   o.seed = static_cast<int64_t>(r.seed);
@@ -312,17 +256,6 @@ Options resolved_options(const Options& options, const RunPlan& plan) {
   o.device = plan.placement.device;
   o.threads = plan.placement.threads;
   return o;
-}
-
-RunPlan resolve_decoding(const Options& options, const Checkpoint& checkpoint,
-                         const Request& request) {
-  RunPlan plan{.kind = find_kind(checkpoint),
-               .request = request,
-               .placement = choose_placement(options),
-               .output = {},
-               .notices = {}};
-  plan.output = plan_output(options, plan.kind, request);
-  return plan;
 }
 
 }  // namespace cogvx::app

@@ -39,34 +39,38 @@ json report_to_json(const RunReport& report) {
     peaks[stage.stage] = stage.peak_bytes;
     if (stage.predicted_bytes > 0) predicted[stage.stage] = stage.predicted_bytes;
   }
-  return {{"cogvx_sidecar", kFormat},
-          {"output", output.video},
-          {"kind", report.plan.kind.name},
-          {"request", request_to_json(report.plan.request)},
-          {"engine", engine_to_json(report.engine)},
-          {"placement", placement_to_json(report.plan.placement)},
-          {"fps", frame_rate_text(output.frame_rate)},
-          {"crf", output.crf},
-          {"frames", report.frames},
-          {"sha256_latents", report.sha256_latents},
-          {"sha256_frames", report.sha256_frames},
-          {"seconds", {seconds}},
-          {"peak_memory_bytes", {peaks}},
-          {"predicted_memory_bytes", {predicted}},
-          {"units", {report.units}}};
+  json sidecar = {
+      {"cogvx_sidecar", kFormat},
+      {"output", output.video},
+      {"kind", report.plan.kind.name},
+      {"request", request_to_json(report.plan.request)},
+      {"engine", engine_to_json(report.engine)},
+      {"placement", placement_to_json(report.plan.placement)},
+      {"fps", frame_rate_text(output.settings.frame_rate)},
+      {"codec", io::codec_name(output.settings.codec)},
+      {"crf", io::codec_has_crf(output.settings.codec) ? json(output.settings.crf) : json()},
+      {"frames", report.frames},
+      {"sha256_latents", report.sha256_latents},
+      {"sha256_frames", report.sha256_frames},
+      {"seconds", {seconds}},
+      {"peak_memory_bytes", {peaks}},
+      {"predicted_memory_bytes", {predicted}},
+      {"units", {report.units}}};
+  if (!report.continued.path.empty()) {
+    sidecar["continued_from"] = {{"file", report.continued.path},
+                                 {"step", report.continued.step},
+                                 {"engine", json::parse(report.continued.engine)}};
+  }
+  return sidecar;
 }
 
-json sidecar_options(const std::string& path) {
-  const json sidecar = read_sidecar(path);
-  const Request r = sidecar_request(path);
+json request_options(const Request& r) {
   json options = {{"prompt", r.prompt},
                   {"negative_prompt", r.negative_prompt},
                   {"task", r.task},
                   {"width", r.width},
                   {"height", r.height},
                   {"frames", r.num_frames},
-                  {"fps", member(sidecar, "fps", path)},
-                  {"crf", member(sidecar, "crf", path)},
                   {"steps", r.steps},
                   {"guidance_scale", r.guidance_scale},
                   {"dynamic_cfg", r.dynamic_cfg ? "on" : "off"},
@@ -83,6 +87,13 @@ json sidecar_options(const std::string& path) {
   return options;
 }
 
+json sidecar_options(const std::string& path) {
+  const json sidecar = read_sidecar(path);
+  json options = request_options(sidecar_request(path));
+  for (const char* key : {"fps", "codec", "crf"}) options[key] = member(sidecar, key, path);
+  return options;
+}
+
 Request sidecar_request(const std::string& path) {
   const json sidecar = read_sidecar(path);
   return request_from_json(member(sidecar, "request", path), path);
@@ -91,6 +102,12 @@ Request sidecar_request(const std::string& path) {
 json sidecar_engine(const std::string& path) {
   const json sidecar = read_sidecar(path);
   return member(sidecar, "engine", path);
+}
+
+std::string another_engine_text(const std::string& path) {
+  return path +
+         " was made by another engine (build, libraries or instruction set); the bytes may differ "
+         "slightly";
 }
 
 }  // namespace cogvx::app

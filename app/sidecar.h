@@ -18,10 +18,18 @@ struct StageReport {
   int64_t predicted_bytes = 0;  // 0: this stage has no prediction
 };
 
+// What a run went on from: a state after `step`, or final latents (step 0).
+struct ContinuedFrom {
+  std::string path;
+  int64_t step = 0;
+  std::string engine;  // JSON object: what computed the part before
+};
+
 // All there is to say about a finished video.
 struct RunReport {
   RunPlan plan;
   Engine engine;
+  ContinuedFrom continued{};  // empty path: from the beginning
   std::string sha256_latents;
   std::string sha256_frames;
   int64_t frames = 0;
@@ -32,10 +40,15 @@ struct RunReport {
 // The sidecar file and the --json line.
 nlohmann::json report_to_json(const RunReport& report);
 
+// The options that ask for this video, whatever its checkpoint's path.
+nlohmann::json request_options(const Request& request);
 // The options that repeat the video of a sidecar. Throws DataError.
 nlohmann::json sidecar_options(const std::string& path);
 // Its request and engine, to be compared with what a repetition found.
 Request sidecar_request(const std::string& path);
 nlohmann::json sidecar_engine(const std::string& path);
+
+// For a notice that `path` was made by another Engine than this one.
+std::string another_engine_text(const std::string& path);
 
 }  // namespace cogvx::app

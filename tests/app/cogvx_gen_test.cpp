@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,6 +8,7 @@
 #include "core/base/sha256.h"
 #include "io/png.h"
 #include "io/video_info.h"
+#include "tests/support/demo_run.h"
 #include "tests/support/program.h"
 #include "tests/support/test_paths.h"
 
@@ -19,9 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string demo_model() { return (source_dir() / "configs" / "demo").string(); }
-
-constexpr char kPrompt[] = "a green square moves up on a white background";
+constexpr const char* kPrompt = kDemoPrompt;
 
 class CogvxGen : public testing::Test {
  protected:
@@ -44,13 +42,6 @@ class CogvxGen : public testing::Test {
 
   TemporaryFolder folder_;
 };
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 TEST_F(CogvxGen, APromptBecomesAnMp4WithASidecarAndNothingElse) {
   const ProgramResult result = generate({"--prompt", kPrompt});
@@ -176,18 +167,6 @@ TEST_F(CogvxGen, AnUntrainedLengthGivesWhatDiffusersGives) {
   EXPECT_EQ(made.exit_code, 0) << made.err;
   EXPECT_NE(made.err.find("gives 8 frames"), std::string::npos) << made.err;
   EXPECT_EQ(io::read_video_info(path("v.mp4")).frame_count, 8);
-}
-
-TEST_F(CogvxGen, ASignalStopsItAndLeavesNoVideo) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    const ProgramResult result =
-        interrupt_cogvx_gen({"--model", demo_model(), "-p", kPrompt, "--steps", "1000", "-o",
-                             path("v.mp4"), "--progress", "json"},
-                            "\"denoise\"", signal);
-    EXPECT_EQ(result.exit_code, 128 + signal) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_TRUE(names_in(folder_.path()).empty());
-  }
 }
 
 TEST_F(CogvxGen, WrongWordsGetOneLineAndTheirExitCode) {

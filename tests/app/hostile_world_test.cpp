@@ -154,7 +154,36 @@ TEST(HostileWorld, Memory) {
        {},
        {},
        limited("660000")},
-      {"1024 threads under ulimit -v", 5, "threads", many, {}, {}, limited("3000000")},
+      {"1024 threads under ulimit -v", 5, "threads", many, {}, {}, limited("6000000")},
+  });
+}
+
+// The plan was right, and yet there is no memory: another program took it.
+TEST(HostileWorld, MemoryThatIsGone) {
+  run_rows({
+      {"no block of 30 KB while the text is encoded",
+       5,
+       "encode_text got no more memory: it needs about 0.19 GB",
+       {},
+       {},
+       {},
+       in_hostile_world("COGVX_TEST_NO_BLOCK_OF=30000")},
+      {"no block of 500 KB while denoising",
+       5,
+       "denoise got no more memory: it needs about 0.20 GB",
+       {},
+       {},
+       {},
+       in_hostile_world("COGVX_TEST_NO_BLOCK_OF=500000")},
+      {"no block of 1 MB while decoding",
+       5,
+       "go on with --decode-latents",
+       {},
+       {},
+       {},
+       in_hostile_world("COGVX_TEST_NO_BLOCK_OF=1000000"),
+       false,
+       {"v.latents.safetensors"}},
   });
 }
 

@@ -1,6 +1,7 @@
 // Preloaded into the program under test, this library makes its world misbehave:
 //   COGVX_TEST_CLOCK=1        the wall clock jumps by hours, back and forth, at every look
 //   COGVX_TEST_NO_PROC=1      /proc/self/exe cannot be read
+//   COGVX_TEST_NO_BLOCK_OF=N  there is no block of memory of N or more bytes for a tensor
 //   COGVX_TEST_KILL=CALL      SIGKILL before the Nth call of write, fsync or rename (CALL) ...
 //   COGVX_TEST_KILL_FILE=F    ... on a file whose path holds F
 //   COGVX_TEST_KILL_AT=N
@@ -83,6 +84,12 @@ ssize_t readlink(const char* path, char* buffer, size_t size) {
     return -1;
   }
   return next<ssize_t (*)(const char*, char*, size_t)>("readlink")(path, buffer, size);
+}
+
+int posix_memalign(void** block, size_t alignment, size_t size) {
+  const char* too_large = getenv("COGVX_TEST_NO_BLOCK_OF");
+  if (too_large != nullptr && size >= static_cast<size_t>(atol(too_large))) return ENOMEM;
+  return next<int (*)(void**, size_t, size_t)>("posix_memalign")(block, alignment, size);
 }
 
 ssize_t write(int descriptor, const void* data, size_t size) {

@@ -1,8 +1,13 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "tests/support/test_paths.h"
 
 namespace cogvx::test {
 
@@ -12,14 +17,46 @@ struct ProgramResult {
   std::string err;
 };
 
-// Runs cogvx-gen of this build to its end, with `input` as its standard input.
+// How cogvx-gen of this build is started.
+struct ProgramCall {
+  std::vector<std::string> arguments;
+  std::string input{};  // its standard input
+  // A line of sh that ends in running "$@", to close streams, set limits or variables before.
+  std::string shell{};
+};
+
+// A running cogvx-gen whose three streams are files of a temporary folder.
+class Program {
+ public:
+  explicit Program(const ProgramCall& call);
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  std::string err() const;
+  bool ended() const;
+  // Waits until `text` stands in its standard error; false where it ended without.
+  bool wait_for(const std::string& text) const;
+  void send(int signal) const;
+  ProgramResult wait();
+
+ private:
+  TemporaryFolder folder_;
+  pid_t pid_ = 0;
+};
+
+// Runs it to its end.
+ProgramResult run_cogvx_gen(const ProgramCall& call);
 ProgramResult run_cogvx_gen(const std::vector<std::string>& arguments,
                             const std::string& input = "");
+// Runs it, and `act` once `marker` stands in its standard error.
+ProgramResult run_and_act(const ProgramCall& call, const std::string& marker,
+                          const std::function<void(const Program&)>& act);
 
-// Starts it, sends `signal` once `marker` stands in its standard error, and waits for its end.
-ProgramResult interrupt_cogvx_gen(const std::vector<std::string>& arguments,
-                                  const std::string& marker, int signal);
+// The shell line that runs it in the world of tests/support/hostile_world.cpp.
+std::string in_hostile_world(const std::string& variables);
 
 std::string read_file(const std::filesystem::path& path);
+// Names in a folder, sorted; none where there is no folder.
+std::vector<std::string> names_in(const std::filesystem::path& folder);
 
 }  // namespace cogvx::test
