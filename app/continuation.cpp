@@ -58,6 +58,11 @@ Continuation read_continuation(const Options& options, const Checkpoint& checkpo
 void check_same_request(const Continuation& saved, const Request& request) {
   for (const FieldDifference& difference : request_differences(saved.request(), request)) {
     if (saved.latents && difference.field.starts_with("vae_tile")) continue;
+    if (difference.field.starts_with("scheduler.") && difference.field != "scheduler.class") {
+      throw DataError(saved.path + ": '" + difference.field + "' is " + difference.a +
+                      " there, this checkpoint says " + difference.b +
+                      "; give --model the checkpoint that it was made with");
+    }
     throw UsageError(saved.path + ": '" + difference.field + "' is " + difference.a +
                      " there, this command says " + difference.b +
                      "; drop that flag, or start anew without the file");

@@ -22,8 +22,8 @@ struct Continuation {
 // Throws DataError for a file that does not fit its own request or the checkpoint.
 Continuation read_continuation(const Options& options, const Checkpoint& checkpoint);
 
-// Throws UsageError naming the first field in which this command asks for another video than the
-// saved one. Latents may be decoded with other tiles.
+// Throws UsageError, or DataError where the checkpoint decides, naming the first field in which
+// this command asks for another video than the saved one. Latents may be decoded with other tiles.
 void check_same_request(const Continuation& saved, const Request& request);
 
 }  // namespace cogvx::app

@@ -4,8 +4,10 @@
 #include <charconv>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "app/sidecar.h"
 #include "core/base/errors.h"
 #include "core/pipeline/saved_run.h"
 #include "core/weights/mapped_file.h"
@@ -104,34 +106,45 @@ Leftover find_leftover(const std::string& path, const Request& request, bool ove
                    "; give another --output, or pass --overwrite to replace it");
 }
 
-Leftover leftover_state(const Options& options, const OutputPlan& plan, const Request& request,
-                        std::vector<std::string>& notices) {
-  if (is_same_file(plan.state, options.resume)) return {};
+void notice_leftover_state(const Options& options, const OutputPlan& plan, const Request& request,
+                           std::vector<std::string>& notices) {
+  if (is_same_file(plan.state, options.resume)) return;
   const Leftover left = find_leftover(plan.state, request, options.overwrite, parse_state);
-  if (left.found) {
-    notices.push_back("an interrupted run left step " + std::to_string(left.step) +
-                      " of this video in " + plan.state + "; --resume " + plan.state +
-                      " would go on from there");
-  }
-  return left;
+  if (!left.found) return;
+  notices.push_back("an interrupted run left step " + std::to_string(left.step) +
+                    " of this video in " + plan.state + "; --resume " + plan.state +
+                    " would go on from there");
 }
 
 Leftover leftover_latents(const Options& options, const std::string& path, const Request& request,
                           std::vector<std::string>& notices) {
+  if (is_same_file(path, options.decode_latents)) return {true};
   const Leftover left = find_leftover(path, request, options.overwrite, parse_latents);
-  if (left.found && !is_same_file(path, options.decode_latents)) {
+  if (left.found) {
     notices.push_back("an interrupted run left the final latents of this video in " + path +
                       "; --decode-latents " + path + " would only decode them");
   }
   return left;
 }
 
+// Whether the video that stands there is this one to the byte, by its sidecar.
+bool is_this_video(const OutputPlan& plan, const Request& request) {
+  try {
+    const nlohmann::json made = sidecar_options(plan.sidecar);
+    return request_differences(sidecar_request(plan.sidecar), request).empty() &&
+           made == video_options(request, plan.settings);
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
 void check_files(const Options& options, OutputPlan& plan, const Request& request,
                  std::vector<std::string>& notices) {
   const std::string safe_latents = beside(plan.video, ".latents.safetensors");
-  // A run that came to its final latents had passed these checks; what it could still write of its
-  // video must not stop the same command now.
-  const bool finishing = leftover_latents(options, safe_latents, request, notices).found;
+  // A run that came to its final latents had passed these checks, and may have been killed while it
+  // gave its files their names; they must not stop the same command now.
+  const bool finishing = leftover_latents(options, safe_latents, request, notices).found &&
+                         (!exists(plan.video) || is_this_video(plan, request));
   const bool overwrite = options.overwrite || finishing;
   io::check_writable(plan.video, overwrite);
   io::check_writable(plan.sidecar, overwrite);
@@ -141,7 +154,7 @@ void check_files(const Options& options, OutputPlan& plan, const Request& reques
   } else if (options.decode_latents.empty()) {
     plan.latents = safe_latents;
   }
-  if (options.decode_latents.empty()) leftover_state(options, plan, request, notices);
+  if (options.decode_latents.empty()) notice_leftover_state(options, plan, request, notices);
 }
 
 }  // namespace

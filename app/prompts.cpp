@@ -1,5 +1,6 @@
 #include "app/prompts.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -56,6 +57,8 @@ std::string read_prompt(const Options& options) {
   std::string text;
   if (options.prompt_file == "-") {
     text = read_all(std::cin, "--prompt-file -");
+    // The stream takes a refused read for the end.
+    if (std::ferror(stdin) != 0) throw DataError("--prompt-file -: standard input cannot be read");
   } else {
     const std::string name = "--prompt-file " + options.prompt_file;
     std::error_code ignored;

@@ -87,6 +87,14 @@ json request_options(const Request& r) {
   return options;
 }
 
+json video_options(const Request& request, const io::VideoSettings& settings) {
+  json options = request_options(request);
+  options["fps"] = frame_rate_text(settings.frame_rate);
+  options["codec"] = io::codec_name(settings.codec);
+  options["crf"] = io::codec_has_crf(settings.codec) ? json(settings.crf) : json();
+  return options;
+}
+
 json sidecar_options(const std::string& path) {
   const json sidecar = read_sidecar(path);
   json options = request_options(sidecar_request(path));

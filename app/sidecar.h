@@ -42,6 +42,8 @@ nlohmann::json report_to_json(const RunReport& report);
 
 // The options that ask for this video, whatever its checkpoint's path.
 nlohmann::json request_options(const Request& request);
+// With what decides the bytes of the file beside it.
+nlohmann::json video_options(const Request& request, const io::VideoSettings& settings);
 // The options that repeat the video of a sidecar. Throws DataError.
 nlohmann::json sidecar_options(const std::string& path);
 // Its request and engine, to be compared with what a repetition found.

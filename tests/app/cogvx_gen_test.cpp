@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "core/base/sha256.h"
@@ -98,6 +100,65 @@ TEST_F(CogvxGen, TheSeedDecidesAndAPickedSeedIsReported) {
   const std::string seed = picked["request"]["seed"].dump();
   EXPECT_EQ(generate_json({"-p", kPrompt, "--seed", seed})["sha256_frames"],
             picked["sha256_frames"]);
+}
+
+// Runs a program of FFmpeg and returns what it prints; empty where it is not installed.
+std::string printed_by(const std::string& command) {
+  std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen((command + " 2>/dev/null").c_str(), "r"),
+                                             pclose);
+  std::string text;
+  for (int letter = fgetc(pipe.get()); letter != EOF; letter = fgetc(pipe.get()))
+    text += static_cast<char>(letter);
+  return text;
+}
+
+TEST_F(CogvxGen, EveryCodecIsReadByFfmpegAndComesAgainByteForByte) {
+  if (printed_by("ffprobe -version").empty()) GTEST_SKIP() << "ffprobe is not installed";
+  struct Case {
+    std::string codec, file;
+  };
+  for (const auto& [codec, file] :
+       {Case{"h264", "a.mp4"}, Case{"hevc", "b.mp4"}, Case{"ffv1", "c.mkv"}}) {
+    const std::vector<std::string> flags = {"-p",    kPrompt,      "--codec", codec,
+                                            "--fps", "24000/1001", "-o",      path(file)};
+    const json report = generate_json(flags);
+    const std::string bytes = read_file(path(file));
+    const json probe = json::parse(printed_by(
+        "ffprobe -v error -count_frames -show_streams -show_format -of json '" + path(file) + "'"));
+    const json& stream = probe["streams"][0];
+    EXPECT_EQ(stream["codec_name"], codec);
+    EXPECT_EQ(stream["nb_read_frames"], "17");
+    EXPECT_EQ(stream["r_frame_rate"], "24000/1001");
+    EXPECT_EQ(stream["color_primaries"], "bt709");
+    const std::string comment =
+        probe["format"]["tags"].value(codec == "ffv1" ? "COMMENT" : "comment", "");
+    EXPECT_EQ(json::parse(comment)["cogvx_request"], report["request"]);
+    generate_json(flags);
+    EXPECT_TRUE(read_file(path(file)) == bytes) << codec << " gave other bytes the second time";
+    if (codec == "ffv1") {
+      const std::string pixels =
+          printed_by("ffmpeg -v error -i '" + path(file) + "' -f rawvideo -pix_fmt rgb24 -");
+      EXPECT_EQ(sha256_hex(pixels.data(), pixels.size()), report["sha256_frames"]);
+    }
+  }
+}
+
+TEST_F(CogvxGen, NoMetadataMeansNoneAndChangesNoFrame) {
+  const json with = generate_json({"-p", kPrompt});
+  EXPECT_EQ(io::read_video_info(path("v.mp4")).metadata.count("comment"), 1U);
+  const json without = generate_json({"-p", kPrompt, "--no-metadata"});
+  EXPECT_EQ(io::read_video_info(path("v.mp4")).metadata.count("comment"), 0U);
+  EXPECT_EQ(without["sha256_frames"], with["sha256_frames"]);
+}
+
+TEST_F(CogvxGen, LosslessAloneMakesOutputMkv) {
+  const ProgramResult result = run_cogvx_gen(
+      {.arguments = {"--model", demo_model(), "-p", kPrompt, "--steps", "2", "--lossless"},
+       .input = {},
+       .shell = "cd '" + folder_.path().string() + "' && exec \"$@\""});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "output.mkv\n");
+  EXPECT_EQ(io::read_video_info(path("output.mkv")).codec, "ffv1");
 }
 
 TEST_F(CogvxGen, FromASidecarTheSameVideoComesAgain) {

@@ -411,6 +411,10 @@ TEST(HostileFiles, SavedRuns) {
   swapped = continued("latents given to --resume", "--decode-latents", "latents", nothing);
   swapped.arguments[5] = "--resume";
   rows.push_back(swapped);
+  Row foreign = continued("a state of another engine", "another engine", "state",
+                          meta("cogvx_engine", "{\"cogvx\":\"0.0.1\"}"));
+  foreign.code = 0;
+  rows.push_back(foreign);
   Row other = continued("a state made with another transformer", "the transformer is not the one",
                         "state", nothing);
   other.prepare = [](const Scene& scene) {

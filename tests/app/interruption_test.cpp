@@ -82,7 +82,7 @@ class Interruption : public testing::Test {
     } else {
       std::vector<std::string> again = command(scheduler);
       if (fs::exists(folder_ / "v.state.safetensors"))
-        again.insert(again.end(), {"--resume", path("v.state.safetensors")});
+        again.insert(again.end(), {"--resume", path("v.state.safetensors"), "--threads", "1"});
       expect_reference(finished(again), scheduler);
     }
     expect_only_results();
@@ -154,9 +154,10 @@ TEST_F(Interruption, AfterAKillInTheWritingOfAFileTheRunGoesOnToTheSameBytes) {
 TEST_F(Interruption, ASignalSavesTheLastFinishedStepAndTheExitCodeNamesIt) {
   for (const auto& [scheduler, signal] :
        std::map<std::string, int>{{"ddim", SIGINT}, {"dpm", SIGTERM}}) {
-    std::vector<std::string> arguments = {"--model",     demo_model(), "-p",      kDemoPrompt,
-                                          "--scheduler", scheduler,    "--steps", "60",
-                                          "--progress",  "json",       "-o",      path("v.mp4")};
+    std::vector<std::string> arguments = {
+        "--model",    demo_model(), "-p", kDemoPrompt,  "--scheduler",
+        scheduler,    "--steps",    "60", "--dtype",    scheduler == "dpm" ? "bf16" : "fp32",
+        "--progress", "json",       "-o", path("v.mp4")};
     const ProgramResult result =
         run_and_act({.arguments = arguments}, kFourthStep,
                     [&, &sent = signal](const Program& program) { program.send(sent); });
@@ -176,6 +177,18 @@ TEST_F(Interruption, ASignalSavesTheLastFinishedStepAndTheExitCodeNamesIt) {
     EXPECT_TRUE(read_file(folder_ / "v.mp4") == read_file(folder_ / "whole.mp4"));
     for (const std::string& name : names_in(folder_.path())) fs::remove(folder_ / name);
   }
+}
+
+TEST_F(Interruption, ASignalWhileDecodingLeavesTheLatents) {
+  const std::vector<std::string> arguments = command("ddim");
+  const ProgramResult result = run_and_act({.arguments = arguments}, R"("stage":"decode")",
+                                           [](const Program& program) { program.send(SIGTERM); });
+  EXPECT_EQ(result.exit_code, 128 + SIGTERM) << result.err;
+  EXPECT_NE(result.err.find("go on with --decode-latents"), std::string::npos) << result.err;
+  EXPECT_EQ(names_in(folder_.path()), std::vector<std::string>{"v.latents.safetensors"});
+  expect_reference(finished({"--model", demo_model(), "--decode-latents",
+                             path("v.latents.safetensors"), "-o", path("v.mp4"), "--json"}),
+                   "ddim");
 }
 
 TEST_F(Interruption, ASecondSignalEndsItAtOnce) {

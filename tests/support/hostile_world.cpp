@@ -2,6 +2,8 @@
 //   COGVX_TEST_CLOCK=1        the wall clock jumps by hours, back and forth, at every look
 //   COGVX_TEST_NO_PROC=1      /proc/self/exe cannot be read
 //   COGVX_TEST_NO_BLOCK_OF=N  there is no block of memory of N or more bytes for a tensor
+//   COGVX_TEST_NO_ENCODER=E   libav has no encoder of the name E
+//   COGVX_TEST_FULL=F         the disk is full for files whose path holds F
 //   COGVX_TEST_KILL=CALL      SIGKILL before the Nth call of write, fsync or rename (CALL) ...
 //   COGVX_TEST_KILL_FILE=F    ... on a file whose path holds F
 //   COGVX_TEST_KILL_AT=N
@@ -46,13 +48,19 @@ void count_call(const char* call, const char* path, const char* other_path = nul
   if (++calls == atoi(wanted_at)) kill(getpid(), SIGKILL);
 }
 
+struct OpenPath {
+  char text[4096] = {};
+
+  explicit OpenPath(int descriptor) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    const auto real_readlink = next<ssize_t (*)(const char*, char*, size_t)>("readlink");
+    if (real_readlink(link, text, sizeof text - 1) < 0) text[0] = 0;
+  }
+};
+
 void count_call(const char* call, int descriptor) {
-  if (getenv("COGVX_TEST_KILL") == nullptr) return;
-  char link[64];
-  char path[4096] = {};
-  snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
-  const auto real_readlink = next<ssize_t (*)(const char*, char*, size_t)>("readlink");
-  if (real_readlink(link, path, sizeof path - 1) > 0) count_call(call, path);
+  if (getenv("COGVX_TEST_KILL") != nullptr) count_call(call, OpenPath(descriptor).text);
 }
 
 }  // namespace
@@ -92,8 +100,20 @@ int posix_memalign(void** block, size_t alignment, size_t size) {
   return next<int (*)(void**, size_t, size_t)>("posix_memalign")(block, alignment, size);
 }
 
+struct AVCodec;
+const AVCodec* avcodec_find_encoder_by_name(const char* name) {
+  const char* missing = getenv("COGVX_TEST_NO_ENCODER");
+  if (missing != nullptr && strcmp(name, missing) == 0) return nullptr;
+  return next<const AVCodec* (*)(const char*)>("avcodec_find_encoder_by_name")(name);
+}
+
 ssize_t write(int descriptor, const void* data, size_t size) {
   count_call("write", descriptor);
+  const char* full = getenv("COGVX_TEST_FULL");
+  if (full != nullptr && has_text(OpenPath(descriptor).text, full)) {
+    errno = ENOSPC;
+    return -1;
+  }
   return next<ssize_t (*)(int, const void*, size_t)>("write")(descriptor, data, size);
 }
 

@@ -18,17 +18,6 @@
 namespace cogvx {
 namespace {
 
-// The number behind a name in /proc/self/status.
-int64_t status_number(const std::string& name) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1));
-  }
-  return -1;
-}
-size_t mapped_bytes() { return static_cast<size_t>(status_number("VmSize")) * 1024; }
-int running_threads() { return static_cast<int>(status_number("Threads")); }
-
 TEST(ThreadPool, EveryUnitRunsOnce) {
   for (const int threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);
@@ -98,6 +87,17 @@ TEST(ThreadPool, LessThanOneThreadIsAUsageError) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// The number behind a name in /proc/self/status.
+int64_t status_number(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1));
+  }
+  return -1;
+}
+size_t mapped_bytes() { return static_cast<size_t>(status_number("VmSize")) * 1024; }
+int running_threads() { return static_cast<int>(status_number("Threads")); }
+
 // In a process of its own, whose address space has room for few stacks.
 TEST(ThreadPoolDeathTest, ThreadsTheSystemHasNoRoomForAreAMemoryErrorAndThoseStartedEnd) {
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
