@@ -91,6 +91,7 @@ int exit_code_of(const std::exception& error) {
       is(static_cast<const std::bad_alloc*>(nullptr)))
     return 5;
   if (is(static_cast<const NumericError*>(nullptr))) return 6;
+  if (is(static_cast<const DistributedError*>(nullptr))) return 7;
   if (is(static_cast<const OutputError*>(nullptr))) return 9;
   return 1;
 }

@@ -39,6 +39,10 @@ struct MemoryError : Error {
 struct NumericError : Error {
   using Error::Error;
 };
+// Processes of one run lost each other, or do not agree (exit 7).
+struct DistributedError : Error {
+  using Error::Error;
+};
 // The output cannot be written (exit 9).
 struct OutputError : Error {
   using Error::Error;

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "parallel/group.h"
+
+namespace cogvx {
+
+// One process among those of a group.
+struct GroupPlace {
+  std::string name;  // the same for all members, another for every group of a run
+  int rank = 0;
+  int size = 1;
+};
+
+// Where the processes of one run find each other. `patience` is for processes that are still
+// starting; once a group is made, only the death of a member ends a wait in it.
+class Rendezvous {
+ public:
+  struct Address {
+    std::string host;
+    uint16_t port = 0;
+  };
+
+  // Processes of this machine, by a file of their own that is not there yet: needs no port, so none
+  // can be taken.
+  static Rendezvous by_file(const std::filesystem::path& file, int world,
+                            std::chrono::seconds patience);
+  // Processes of several machines: rank 0 listens, the others call. Throws DistributedError.
+  static Rendezvous at_address(const Address& address, int rank, int world,
+                               std::chrono::seconds patience);
+
+  // A group of processes that move bytes between CPU tensors. Throws DistributedError where they do
+  // not come together in time.
+  std::unique_ptr<Group> make_gloo_group(const GroupPlace& place) const;
+
+ private:
+  struct Meeting;
+  explicit Rendezvous(std::shared_ptr<const Meeting> meeting) : meeting_(std::move(meeting)) {}
+
+  std::shared_ptr<const Meeting> meeting_;
+};
+
+}  // namespace cogvx
