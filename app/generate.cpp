@@ -71,7 +71,8 @@ class Run {
     });
     report_.units["prompts"] = request().uses_guidance() && ids.prompt != ids.negative ? 2 : 1;
     in_stage(Stage::kDenoise, [&] {
-      state = saved ? saved->state : initial_state(request(), latent_shape(request(), checkpoint_));
+      state = saved ? saved->state
+                    : initial_state(request(), latent_shape(request(), checkpoint_), work_);
       run_steps(text, state);
     });
     keep_latents(state.latents_LCYX);
@@ -137,7 +138,7 @@ class Run {
     const int64_t first_step = state.next_step;
     const auto after_step = [&](const DenoiseState& now) { keeper.after_step(now); };
     try {
-      denoise({request(), transformer, text, exchange, after_step}, state, monitor_);
+      denoise({request(), transformer, text, exchange, work_, after_step}, state, monitor_);
     } catch (Interrupted& stop) {
       stop.add(keeper.keep_interrupted(state));
       throw;
@@ -153,7 +154,8 @@ class Run {
                  "VAE");
     report_.units["vae_tiles"] = static_cast<int64_t>(
         plan_tiles(request().vae_tile, latents.size(2), latents.size(3)).tiles.size());
-    return decode_latents(request(), decoder, checkpoint_.vae.scaling_factor, latents, monitor_);
+    return decode_latents({request(), decoder, checkpoint_.vae.scaling_factor, work_}, latents,
+                          monitor_);
   }
 
   // Hours of work are on disk from here on, if need be in another place than was asked for.
@@ -207,6 +209,7 @@ class Run {
   Console& console_;
   ThreadPool pool_;
   CpuOps ops_;
+  OneWorker work_;
   Monitor monitor_;
   MemoryPlan memory_plan_;
   RunReport report_;

@@ -12,4 +12,10 @@ at::Tensor draw_normal(const std::vector<int64_t>& shape, at::Generator& generat
   return at::randn(shape, generator, at::TensorOptions().dtype(dtype));
 }
 
+NoiseDraw draws_from(at::Generator& generator) {
+  return [&generator](const std::vector<int64_t>& shape, at::ScalarType dtype) {
+    return draw_normal(shape, generator, dtype);
+  };
+}
+
 }  // namespace cogvx

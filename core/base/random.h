@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace cogvx {
@@ -15,5 +16,11 @@ at::Generator make_generator(uint64_t seed);
 // draw.
 at::Tensor draw_normal(const std::vector<int64_t>& shape, at::Generator& generator,
                        at::ScalarType dtype);
+
+// Normal noise of a shape and dtype, wherever it is drawn.
+using NoiseDraw = std::function<at::Tensor(const std::vector<int64_t>&, at::ScalarType)>;
+
+// Draws from this generator, which must outlive it.
+NoiseDraw draws_from(at::Generator& generator);
 
 }  // namespace cogvx

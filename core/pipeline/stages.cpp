@@ -19,6 +19,8 @@
 namespace cogvx {
 namespace {
 
+constexpr int64_t kRgbChannels = 3;
+
 bool all_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 
 std::string cure_for_overflow(at::ScalarType dtype) {
@@ -26,6 +28,13 @@ std::string cure_for_overflow(at::ScalarType dtype) {
   return dtype == at::kBFloat16
              ? "try --dtype fp32, and check that the checkpoint is whole"
              : "check that the checkpoint is whole (--dtype bf16 reaches no further)";
+}
+
+// Drawn once, at full shape, for everyone.
+NoiseDraw shared_noise(WorkExchange& work, at::Generator& generator) {
+  return [&](const std::vector<int64_t>& shape, at::ScalarType dtype) {
+    return work.made_once({shape, dtype}, [&] { return draw_normal(shape, generator, dtype); });
+  };
 }
 
 // A colour that every pixel of a video rgb_FYX3 has, if there is one.
@@ -56,11 +65,20 @@ class GuidedPrediction {
                      const std::function<void(double)>& part_done) {
     const Request& request = run_.request;
     if (!request.uses_guidance())
-      return run_branch(run_.text.prompt, timestep, latents, [&](double part) { part_done(part); });
-    const at::Tensor negative = run_branch(run_.text.negative, timestep, latents,
-                                           [&](double part) { part_done(part / 2); });
-    const at::Tensor prompt = run_branch(run_.text.prompt, timestep, latents,
-                                         [&](double part) { part_done(0.5 + part / 2); });
+      return run_branch(run_.text.prompt, timestep, latents, part_done).to(at::kFloat);
+    std::array<at::Tensor, 2> predictions;
+    const std::array<at::Tensor, 2> texts = {run_.text.negative, run_.text.prompt};
+    const int owned = run_.work.owns_branch(0) + run_.work.owns_branch(1);
+    int done = 0;
+    for (int branch = 0; branch < 2; ++branch) {
+      if (!run_.work.owns_branch(branch)) continue;
+      predictions[branch] = run_branch(texts[branch], timestep, latents,
+                                       [&](double part) { part_done((done + part) / owned); });
+      ++done;
+    }
+    run_.work.share_branches({latents.sizes().vec(), request.dtype}, predictions);
+    const at::Tensor negative = predictions[0].to(at::kFloat);
+    const at::Tensor prompt = predictions[1].to(at::kFloat);
     const double scale = request.dynamic_cfg
                              ? dynamic_guidance(request.guidance_scale, request.steps, timestep)
                              : request.guidance_scale;
@@ -73,8 +91,7 @@ class GuidedPrediction {
     const auto after_block = [&](int64_t done, int64_t total) {
       part_done(static_cast<double>(done) / static_cast<double>(total));
     };
-    return run_.transformer.forward(latents, text_TE, timestep, run_.exchange, after_block)
-        .to(at::kFloat);
+    return run_.transformer.forward(latents, text_TE, timestep, run_.exchange, after_block);
   }
 
   const Denoising& run_;
@@ -125,10 +142,10 @@ EncodedTexts encode_texts(const Checkpoint& checkpoint, const std::vector<Prompt
   return result;
 }
 
-DenoiseState initial_state(const Request& request, const LatentShape& s) {
+DenoiseState initial_state(const Request& request, const LatentShape& s, WorkExchange& work) {
   DenoiseState state{.latents_LCYX = {}, .memory = {}, .generator = make_generator(request.seed)};
   state.latents_LCYX =
-      draw_normal({s.frames, s.channels, s.height, s.width}, state.generator, request.dtype);
+      shared_noise(work, state.generator)({s.frames, s.channels, s.height, s.width}, request.dtype);
   return state;
 }
 
@@ -137,6 +154,7 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
   const Scheduler scheduler(run.request.scheduler, run.request.steps);
   const auto total = static_cast<int64_t>(scheduler.timesteps().size());
   GuidedPrediction prediction(run);
+  const NoiseDraw draw = shared_noise(run.work, state.generator);
   while (state.next_step < total) {
     const int64_t step = state.next_step;
     monitor.progress({Stage::kDenoise, step, total});
@@ -145,7 +163,7 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
           monitor.progress({Stage::kDenoise, step, total, part});
         });
     state.latents_LCYX =
-        scheduler.step(step, output, state.latents_LCYX, state.memory, state.generator).to(dtype);
+        scheduler.step(step, output, state.latents_LCYX, state.memory, draw).to(dtype);
     if (!all_finite(state.latents_LCYX)) {
       throw NumericError("denoise: step " + std::to_string(step + 1) + " of " +
                          std::to_string(total) + " gave latents that are not finite in " +
@@ -157,22 +175,35 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
   monitor.progress({Stage::kDenoise, total, total});
 }
 
-at::Tensor decode_latents(const Request& request, const VaeDecoder& decoder, double scaling_factor,
-                          const at::Tensor& latents_LCYX, const Monitor& monitor) {
+at::Tensor decode_latents(const Decoding& run, const at::Tensor& latents_LCYX,
+                          const Monitor& monitor) {
   // The reciprocal is a factor, as in diffusers; a division would round differently.
-  const at::Tensor scaled_CLYX =
-      (latents_LCYX.permute({1, 0, 2, 3}) * (1 / scaling_factor)).to(decoder.dtype()).contiguous();
-  const TileLayout layout = plan_tiles(request.vae_tile, scaled_CLYX.size(2), scaled_CLYX.size(3));
+  const at::Tensor scaled_CLYX = (latents_LCYX.permute({1, 0, 2, 3}) * (1 / run.scaling_factor))
+                                     .to(run.decoder.dtype())
+                                     .contiguous();
+  const TileLayout layout =
+      plan_tiles(run.request.vae_tile, scaled_CLYX.size(2), scaled_CLYX.size(3));
   const auto total = static_cast<int64_t>(layout.tiles.size());
-  std::vector<at::Tensor> tiles;
-  for (int64_t i = 0; i < total; ++i) {
-    monitor.progress({Stage::kDecode, i, total});
-    tiles.push_back(
-        decode_tile(decoder, scaled_CLYX, layout.tiles[i], [&](int64_t done, int64_t chunks) {
-          monitor.progress(
-              {Stage::kDecode, i, total, static_cast<double>(done) / static_cast<double>(chunks)});
-        }));
+  std::vector<TileJob> jobs;
+  for (const Tile& tile : layout.tiles) {
+    jobs.push_back({tile.height * tile.width,
+                    {{kRgbChannels, decoded_frames(scaled_CLYX.size(1)),
+                      tile.height * kSpatialCompression, tile.width * kSpatialCompression},
+                     run.decoder.dtype()}});
   }
+  int64_t done = 0;
+  const auto decode = [&](int64_t i) {
+    monitor.progress({Stage::kDecode, done, total});
+    at::Tensor frames =
+        decode_tile(run.decoder, scaled_CLYX, layout.tiles[i], [&](int64_t chunk, int64_t chunks) {
+          monitor.progress({Stage::kDecode, done, total,
+                            static_cast<double>(chunk) / static_cast<double>(chunks)});
+        });
+    ++done;
+    return frames;
+  };
+  std::vector<at::Tensor> tiles = run.work.run_tiles(jobs, decode);
+  if (tiles.empty()) return {};
   const at::Tensor rgb = to_rgb(blend_tiles(layout, std::move(tiles)));
   monitor.progress({Stage::kDecode, total, total});
   notice_one_colour(rgb, monitor);

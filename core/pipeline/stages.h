@@ -11,6 +11,7 @@
 #include "core/base/monitor.h"
 #include "core/ops/ops.h"
 #include "core/pipeline/request.h"
+#include "core/pipeline/work_exchange.h"
 #include "core/schedule/scheduler.h"
 #include "core/transformer/sequence_exchange.h"
 #include "core/transformer/transformer.h"
@@ -47,7 +48,7 @@ struct DenoiseState {
   at::Generator generator;
   int64_t next_step = 0;
 };
-DenoiseState initial_state(const Request& request, const LatentShape& shape);
+DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work);
 
 // What denoising works with; all of it must outlive the call.
 struct Denoising {
@@ -55,6 +56,7 @@ struct Denoising {
   Transformer& transformer;
   const TextStates& text;
   SequenceExchange& exchange;
+  WorkExchange& work;
   std::function<void(const DenoiseState&)> after_step{};  // may be empty
 };
 // Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
@@ -62,9 +64,16 @@ struct Denoising {
 // `state` as the last finished step did.
 void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor);
 
-// latents_LCYX -> RGB frames [F, H, W, 3] uint8. Throws NumericError when frames are not finite;
-// notices a video of one colour.
-at::Tensor decode_latents(const Request& request, const VaeDecoder& decoder, double scaling_factor,
-                          const at::Tensor& latents_LCYX, const Monitor& monitor);
+// What decoding works with; all of it must outlive the call.
+struct Decoding {
+  const Request& request;
+  const VaeDecoder& decoder;
+  double scaling_factor;
+  WorkExchange& work;
+};
+// latents_LCYX -> RGB frames [F, H, W, 3] uint8 where the tiles come together, an undefined tensor
+// elsewhere. Throws NumericError when frames are not finite; notices a video of one colour.
+at::Tensor decode_latents(const Decoding& run, const at::Tensor& latents_LCYX,
+                          const Monitor& monitor);
 
 }  // namespace cogvx

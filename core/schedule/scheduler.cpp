@@ -13,7 +13,6 @@
 #include <cmath>
 
 #include "core/base/errors.h"
-#include "core/base/random.h"
 #include "core/base/rounding.h"
 
 namespace cogvx {
@@ -123,7 +122,7 @@ at::Tensor Scheduler::step_ddim(const at::Tensor& x0, const at::Tensor& sample,
 }
 
 at::Tensor Scheduler::step(int64_t i, const at::Tensor& model_output, const at::Tensor& sample,
-                           SchedulerMemory& memory, at::Generator& generator) const {
+                           SchedulerMemory& memory, const NoiseDraw& draw) const {
   const int64_t timestep = timesteps_[i];
   // The integer stride, not the next list entry: the two differ when steps does not divide the
   // training steps.
@@ -140,12 +139,12 @@ at::Tensor Scheduler::step(int64_t i, const at::Tensor& model_output, const at::
   const at::Tensor pull = at::expm1(-2 * h) * at::sqrt(alpha_prev);
   const at::Tensor noise_scale = at::sqrt(1 - alpha_prev) * at::sqrt(1 - at::exp(-2 * h));
   const std::vector<int64_t> shape = sample.sizes().vec();
-  at::Tensor noise = draw_normal(shape, generator, sample.scalar_type());
+  at::Tensor noise = draw(shape, sample.scalar_type());
   const at::Tensor old_x0 = std::exchange(memory.previous_x0, x0);
   if (!old_x0.defined() || previous < 0) return keep * sample - pull * x0 + noise_scale * noise;
 
   // The first draw is thrown away, as in diffusers: a skipped one would shift the whole stream.
-  noise = draw_normal(shape, generator, sample.scalar_type());
+  noise = draw(shape, sample.scalar_type());
   const int64_t back = timesteps_[i - 1];
   const at::Tensor r = (lambda - log_snr_root(alphas_[back])) / h;
   const at::Tensor denoised = (1 + 1 / (2 * r)) * x0 - (1 / (2 * r)) * old_x0;

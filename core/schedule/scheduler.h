@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <vector>
 
+#include "core/base/random.h"
 #include "core/weights/config.h"
 
 namespace cogvx {
@@ -37,10 +37,10 @@ class Scheduler {
   const std::vector<int64_t>& timesteps() const { return timesteps_; }
 
   // Step i: model_output (fp32) at timesteps()[i] + sample -> the sample one step on, in the
-  // promoted dtype. DPM draws its noise from the generator: once in the first and in a terminal
+  // promoted dtype. DPM draws noise: once in the first and in a terminal
   // step, twice in every other.
   at::Tensor step(int64_t i, const at::Tensor& model_output, const at::Tensor& sample,
-                  SchedulerMemory& memory, at::Generator& generator) const;
+                  SchedulerMemory& memory, const NoiseDraw& draw) const;
 
  private:
   at::Tensor alpha(int64_t timestep) const;  // final alpha below 0

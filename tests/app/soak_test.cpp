@@ -76,22 +76,24 @@ std::vector<std::string> run_list(const Checkpoint& checkpoint,
                    .negative = tokenizer.encode_padded("", r.max_text_tokens).ids});
   }
   const EncodedTexts texts = encode_texts(checkpoint, ids, at::kFloat, ops, monitor);
+  OneWorker work;
   std::vector<DenoiseState> states;
   {
     WeightMap weights(checkpoint.dir / "transformer", "diffusion_pytorch_model");
     Transformer transformer(checkpoint.transformer, weights, at::kFloat, ops, {});
     IdentityExchange exchange;
     for (size_t i = 0; i < requests.size(); ++i) {
-      states.push_back(initial_state(requests[i], latent_shape(requests[i], checkpoint)));
-      denoise({requests[i], transformer, texts.states[i], exchange}, states[i], monitor);
+      states.push_back(initial_state(requests[i], latent_shape(requests[i], checkpoint), work));
+      denoise({requests[i], transformer, texts.states[i], exchange, work}, states[i], monitor);
     }
   }
   WeightMap weights(checkpoint.dir / "vae", "diffusion_pytorch_model");
   const VaeDecoder decoder(checkpoint.vae, weights, at::kFloat, ops);
   std::vector<std::string> hashes;
   for (size_t i = 0; i < requests.size(); ++i) {
-    const at::Tensor frames = decode_latents(requests[i], decoder, checkpoint.vae.scaling_factor,
-                                             states[i].latents_LCYX, monitor);
+    const at::Tensor frames =
+        decode_latents({requests[i], decoder, checkpoint.vae.scaling_factor, work},
+                       states[i].latents_LCYX, monitor);
     io::write_video(video,
                     {static_cast<const uint8_t*>(frames.const_data_ptr()),
                      static_cast<int>(frames.size(0)),

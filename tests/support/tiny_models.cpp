@@ -69,15 +69,23 @@ Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& param
 
 DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
                             Transformer& transformer, const TextStates& text) {
-  DenoiseState state = initial_state(request, latent_shape(request, checkpoint));
+  OneWorker work;
+  DenoiseState state = initial_state(request, latent_shape(request, checkpoint), work);
   DenoisedLatents latents{.initial = state.latents_LCYX.unsqueeze(0), .first = {}, .final = {}};
   IdentityExchange exchange;
   const auto after_step = [&](const DenoiseState& now) {
     if (now.next_step == 1) latents.first = now.latents_LCYX.unsqueeze(0);
   };
-  denoise({request, transformer, text, exchange, after_step}, state, Monitor{});
+  denoise({request, transformer, text, exchange, work, after_step}, state, Monitor{});
   latents.final = state.latents_LCYX.unsqueeze(0);
   return latents;
+}
+
+at::Tensor decode_frames(const Request& request, const Checkpoint& checkpoint,
+                         const VaeDecoder& decoder, const at::Tensor& latents_1LCYX) {
+  OneWorker work;
+  return decode_latents({request, decoder, checkpoint.vae.scaling_factor, work},
+                        latents_1LCYX.squeeze(0), Monitor{});
 }
 
 }  // namespace cogvx::test

@@ -51,4 +51,8 @@ struct DenoisedLatents {
 DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
                             Transformer& transformer, const TextStates& text);
 
+// latents_1LCYX -> RGB frames [F, H, W, 3].
+at::Tensor decode_frames(const Request& request, const Checkpoint& checkpoint,
+                         const VaeDecoder& decoder, const at::Tensor& latents_1LCYX);
+
 }  // namespace cogvx::test

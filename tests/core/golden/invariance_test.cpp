@@ -49,8 +49,7 @@ Made make(const Checkpoint& checkpoint, at::ScalarType dtype, int threads) {
   const Request request = make_request(checkpoint, dtype);
   Made made{.latents = run_denoise(request, checkpoint, transformer, text).final, .frames = {}};
   const VaeDecoder decoder = load_vae(checkpoint, dtype, ops);
-  made.frames = decode_latents(request, decoder, checkpoint.vae.scaling_factor,
-                               made.latents.squeeze(0), Monitor{});
+  made.frames = decode_frames(request, checkpoint, decoder, made.latents);
   return made;
 }
 

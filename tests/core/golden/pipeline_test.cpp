@@ -46,8 +46,7 @@ TEST_P(PipelineGolden, LatentsAndFramesAgreeWithDiffusers) {
     EXPECT_TRUE(agrees(golden, "latents.1", latents.first));
     EXPECT_TRUE(agrees(golden, "latents.final", latents.final, kFinalLimits));
     if (!golden.has_output("frames")) continue;
-    const at::Tensor frames = decode_latents(request, decoder, checkpoint_->vae.scaling_factor,
-                                             latents.final.squeeze(0), Monitor{});
+    const at::Tensor frames = decode_frames(request, *checkpoint_, decoder, latents.final);
     const double psnr = psnr_of_bytes(golden.same_part("frames", frames), golden.output("frames"));
     std::printf("golden %s frames: PSNR %.1f dB (limit %.0f)\n", golden.label().c_str(), psnr,
                 kMinPsnr);

@@ -81,7 +81,7 @@ void follow(const GoldenCase& golden, const char* class_name) {
   at::Tensor sample = golden.input("sample").to(dtype);
   for (int64_t i = 0; i < static_cast<int64_t>(scheduler.timesteps().size()); ++i) {
     const at::Tensor previous =
-        scheduler.step(i, golden.input("model_output", i), sample, memory, generator);
+        scheduler.step(i, golden.input("model_output", i), sample, memory, draws_from(generator));
     const std::string index = "." + std::to_string(i);
     EXPECT_EQ(previous.scalar_type(), at::kFloat) << golden.label() << index;
     if (golden.has_output("prev_sample" + index)) {

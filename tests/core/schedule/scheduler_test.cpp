@@ -109,11 +109,11 @@ TEST(Scheduler, DdimGoesFromMinusVelocityToItsOwnX0) {
   const at::Tensor v = at::full({4}, 2, at::kFloat);
   // First: nothing of the sample is signal, so x0 = -v; x_prev = a x + sqrt(alpha_prev) x0.
   const double alpha = cumulative_alphas(trained(1))[979].item<double>();
-  const at::Tensor first = scheduler.step(0, v, x, memory, generator);
+  const at::Tensor first = scheduler.step(0, v, x, memory, draws_from(generator));
   EXPECT_NEAR(first[0].item<double>(), std::sqrt(1 - alpha) * 3 - std::sqrt(alpha) * 2, 1e-6);
   // Last: previous is below 0, so the result is x0 itself.
   const double last_alpha = cumulative_alphas(trained(1))[19].item<double>();
-  const at::Tensor last = scheduler.step(49, v, x, memory, generator);
+  const at::Tensor last = scheduler.step(49, v, x, memory, draws_from(generator));
   EXPECT_NEAR(last[0].item<double>(), std::sqrt(last_alpha) * 3 - std::sqrt(1 - last_alpha) * 2,
               1e-6);
 }
@@ -128,7 +128,7 @@ TEST(Scheduler, DpmHasTheReferenceCoefficients) {
   const auto step = [&](const at::Tensor& old_x0, const at::Tensor& sample) {
     SchedulerMemory memory{.previous_x0 = old_x0};
     at::Generator generator = make_generator(9);
-    return scheduler.step(2, zeros, sample, memory, generator);
+    return scheduler.step(2, zeros, sample, memory, draws_from(generator));
   };
   const at::Tensor noise_part = step(zeros, zeros);
   at::Generator generator = make_generator(9);
@@ -149,7 +149,7 @@ TEST(Scheduler, DpmDrawsOnceFirstAndLastAndTwiceBetween) {
   at::Generator generator = make_generator(3);
   at::Generator reference = make_generator(3);
   for (int64_t i = 0; i < 50; ++i) {
-    scheduler.step(i, zeros, zeros, memory, generator);
+    scheduler.step(i, zeros, zeros, memory, draws_from(generator));
     const int draws = i == 0 || i == 49 ? 1 : 2;
     for (int draw = 0; draw < draws; ++draw) draw_normal(shape, reference, at::kFloat);
     ASSERT_TRUE(same_bytes(generator.get_state(), reference.get_state())) << "step " << i;
