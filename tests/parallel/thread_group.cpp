@@ -153,19 +153,21 @@ class ThreadGroup final : public Group {
 
 }  // namespace
 
-void run_ranks(int size, const std::function<void(Group&)>& rank_main) {
-  Exchange exchange(size);
+namespace {
+
+// Runs each rank on a thread of its own; `leave` tells those who wait for it that it has gone.
+void run_threads(int size, const std::function<void(int)>& rank_main,
+                 const std::function<void(int)>& leave) {
   std::vector<std::exception_ptr> failures(size);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([&, rank] {
       try {
-        ThreadGroup group(exchange, rank);
-        rank_main(group);
+        rank_main(rank);
       } catch (...) {
         failures[rank] = std::current_exception();
       }
-      exchange.leave(rank);
+      leave(rank);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -179,6 +181,41 @@ void run_ranks(int size, const std::function<void(Group&)>& rank_main) {
     }
   }
   if (follow_up) std::rethrow_exception(follow_up);
+}
+
+}  // namespace
+
+void run_ranks(int size, const std::function<void(Group&)>& rank_main) {
+  Exchange exchange(size);
+  run_threads(
+      size,
+      [&](int rank) {
+        ThreadGroup group(exchange, rank);
+        rank_main(group);
+      },
+      [&](int rank) { exchange.leave(rank); });
+}
+
+void run_mesh(int cp, int sp, const std::function<void(const MeshGroups&)>& rank_main) {
+  Exchange world(cp * sp);
+  std::vector<std::unique_ptr<Exchange>> sequences, branches;
+  for (int i = 0; i < cp; ++i) sequences.push_back(std::make_unique<Exchange>(sp));
+  for (int i = 0; i < sp; ++i) branches.push_back(std::make_unique<Exchange>(cp));
+  run_threads(
+      cp * sp,
+      [&](int rank) {
+        const Mesh mesh = make_mesh(cp, sp, cp * sp, rank);
+        ThreadGroup all(world, rank);
+        ThreadGroup sequence(*sequences[mesh.cp_rank()], mesh.sp_rank());
+        ThreadGroup branch(*branches[mesh.sp_rank()], mesh.cp_rank());
+        rank_main({mesh, all, sequence, branch});
+      },
+      [&](int rank) {
+        const Mesh mesh = make_mesh(cp, sp, cp * sp, rank);
+        world.leave(rank);
+        sequences[mesh.cp_rank()]->leave(mesh.sp_rank());
+        branches[mesh.sp_rank()]->leave(mesh.cp_rank());
+      });
 }
 
 }  // namespace cogvx::test

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "parallel/group.h"
+#include "parallel/mesh_work.h"
 
 namespace cogvx::test {
 
@@ -21,5 +22,8 @@ struct PeerGone : std::runtime_error {
 // possible, in the first wait of any rank after all have begun. Ranks that call different
 // operations, or disagree on sizes, get a std::logic_error.
 void run_ranks(int size, const std::function<void(Group&)>& rank_main);
+
+// The same for cp x sp ranks, each with all its groups.
+void run_mesh(int cp, int sp, const std::function<void(const MeshGroups&)>& rank_main);
 
 }  // namespace cogvx::test
