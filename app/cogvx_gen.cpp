@@ -8,8 +8,11 @@
 
 #include "app/engine.h"
 #include "app/generate.h"
+#include "app/launch.h"
 #include "app/options.h"
+#include "app/resolve.h"
 #include "app/standard_streams.h"
+#include "app/supervisor.h"
 #include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
@@ -73,11 +76,33 @@ bool answer(const Options& options) {
   return true;
 }
 
-void run(int argc, const char* const* argv, std::optional<Console>& console) {
+// What can be refused is refused here, once, and not by every process. What may not be read or
+// picked twice is handed down.
+std::vector<std::string> arguments_for_ranks(int argc, const char* const* argv,
+                                             const Options& options) {
+  check_options(options);
+  RunPlan plan = resolve(options, open_checkpoint(options.model));
+  std::vector<std::string> arguments(argv, argv + argc);
+  if (options.seed == -1)
+    arguments.insert(arguments.end(), {"--seed", std::to_string(plan.request.seed)});
+  if (options.prompt_file == "-")
+    throw UsageError("--prompt-file - is for one process; give the prompt with --prompt");
+  return arguments;
+}
+
+int run(int argc, const char* const* argv, std::optional<Console>& console) {
   const Options options = parse_options(argc, argv);
-  if (answer(options)) return;
-  console.emplace(options);
-  generate(options, *console, stop_signal);
+  if (answer(options)) return 0;
+  const std::optional<LaunchPlace> place = launch_place();
+  const int64_t world = options.cp * options.sp;
+  if (!place && world != 1 && !options.dump_config) {
+    return supervise(arguments_for_ranks(argc, argv, options), static_cast<int>(world),
+                     stop_signal);
+  }
+  Ranks ranks = place && place->world > 1 ? join_ranks(*place, options) : Ranks();
+  console.emplace(options, ranks.is_first() ? Console::Voice::kFull : Console::Voice::kErrorsOnly);
+  generate(options, *console, stop_signal, ranks);
+  return 0;
 }
 
 int exit_code_of(const std::exception& error) {
@@ -111,8 +136,7 @@ int main(int argc, char** argv) {
   install_allocator();
   std::optional<Console> console;
   try {
-    run(argc, argv, console);
-    return 0;
+    return run(argc, argv, console);
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
     const std::string text = text_of(error, code);

@@ -50,10 +50,11 @@ const char* piece_name(Stage stage) {
 
 }  // namespace
 
-Console::Console(const Options& options) : stage_start_(Clock::now()), last_shown_(stage_start_) {
+Console::Console(const Options& options, Voice voice)
+    : stage_start_(Clock::now()), last_shown_(stage_start_) {
   std::vector<spdlog::sink_ptr> sinks = {std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
   sinks[0]->set_pattern("cogvx-gen: %^%l%$: %v");
-  if (!options.log_file.empty()) {
+  if (!options.log_file.empty() && voice == Voice::kFull) {
     try {
       sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.log_file,
                                                                           /*truncate=*/false));
@@ -62,18 +63,20 @@ Console::Console(const Options& options) : stage_start_(Clock::now()), last_show
     }
   }
   logger_ = std::make_shared<spdlog::logger>("cogvx", sinks.begin(), sinks.end());
-  logger_->set_level(options.quiet     ? spdlog::level::warn
+  const bool errors_only = voice == Voice::kErrorsOnly;
+  logger_->set_level(errors_only       ? spdlog::level::err
+                     : options.quiet   ? spdlog::level::warn
                      : options.verbose ? spdlog::level::debug
                                        : spdlog::level::info);
   logger_->flush_on(spdlog::level::info);
 
   const bool terminal = isatty(STDERR_FILENO) == 1;
   const std::string& style = options.progress;
-  style_ = options.quiet || style == "none" ? Style::kNone
-           : style == "json"                ? Style::kJson
-           : style == "bar"                 ? Style::kBar
-           : style == "plain"               ? Style::kPlain
-                                            : (terminal ? Style::kBar : Style::kPlain);
+  style_ = errors_only || options.quiet || style == "none" ? Style::kNone
+           : style == "json"                               ? Style::kJson
+           : style == "bar"                                ? Style::kBar
+           : style == "plain"                              ? Style::kPlain
+                              : (terminal ? Style::kBar : Style::kPlain);
 }
 
 void Console::info(const std::string& text) {

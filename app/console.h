@@ -19,7 +19,9 @@ namespace cogvx::app {
 // line.
 class Console {
  public:
-  explicit Console(const Options& options);
+  // Only rank 0 of a run speaks, beyond errors.
+  enum class Voice { kFull, kErrorsOnly };
+  explicit Console(const Options& options, Voice voice = Voice::kFull);
   ~Console() { end_line(); }
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;

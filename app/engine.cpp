@@ -69,7 +69,10 @@ nlohmann::json engine_to_json(const Engine& engine) {
 }
 
 nlohmann::json placement_to_json(const Placement& placement) {
-  return {{"device", placement.device}, {"cp", 1}, {"sp", 1}, {"threads", placement.threads}};
+  return {{"device", placement.device},
+          {"cp", placement.cp},
+          {"sp", placement.sp},
+          {"threads", placement.threads}};
 }
 
 }  // namespace cogvx::app

@@ -21,7 +21,9 @@ Engine find_engine();
 // Where and how: decides time and memory only.
 struct Placement {
   std::string device = "cpu";
-  int threads = 1;
+  int cp = 1;
+  int sp = 1;
+  int threads = 1;  // per process
   bool operator==(const Placement&) const = default;
 };
 // Where this program lies; plugins lie beside it.

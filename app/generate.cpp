@@ -1,5 +1,7 @@
 #include "app/generate.h"
 
+#include <ATen/ops/full.h>
+
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -31,10 +33,11 @@ namespace {
 class Run {
  public:
   Run(const Options& options, Checkpoint checkpoint, RunPlan plan, Console& console,
-      const std::atomic<int>& stop_signal)
+      const std::atomic<int>& stop_signal, Ranks& ranks)
       : options_(options),
         checkpoint_(std::move(checkpoint)),
         console_(console),
+        ranks_(ranks),
         pool_(plan.placement.threads),
         ops_(pool_) {
     report_.plan = std::move(plan);
@@ -59,23 +62,15 @@ class Run {
   }
 
   void generate_from(const std::optional<SavedState>& saved) {
-    TextStates text;
+    const TextStates text = shared_texts(ranks_.is_first() ? encoded_texts() : TextStates{});
     DenoiseState state;
-    const PromptIds ids = tokenize();
-    say_notices();
-    in_stage(Stage::kEncodeText, [&] {
-      EncodedTexts encoded = encode_texts(checkpoint_, {ids}, request().dtype, ops_, monitor_);
-      text = encoded.states[0];
-      set_identity(request().checkpoint.text_encoder, encoded.sha256,
-                   &CheckpointIdentity::text_encoder, "text encoder");
-    });
-    report_.units["prompts"] = request().uses_guidance() && ids.prompt != ids.negative ? 2 : 1;
     in_stage(Stage::kDenoise, [&] {
       state = saved ? saved->state
-                    : initial_state(request(), latent_shape(request(), checkpoint_), work_);
+                    : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work());
+      ranks_.agree("the latents before the first step", state.latents_LCYX);
       run_steps(text, state);
     });
-    keep_latents(state.latents_LCYX);
+    if (ranks_.is_first()) keep_latents(state.latents_LCYX);
     decode_and_write(state.latents_LCYX);
   }
 
@@ -89,6 +84,7 @@ class Run {
       report_.sha256_latents = sha256_hex(latents.contiguous().const_data_ptr(), latents.nbytes());
       at::Tensor frames;
       in_stage(Stage::kDecode, [&] { frames = decode(latents); });
+      if (!ranks_.is_first()) return;
       report_.sha256_frames = sha256_hex(frames.const_data_ptr(), frames.nbytes());
       report_.frames = frames.size(0);
       Outputs outputs(report_.plan.output);
@@ -104,6 +100,7 @@ class Run {
   }
 
   void finish() {
+    if (!ranks_.is_first()) return;
     const OutputPlan& output = report_.plan.output;
     if (!output.keep_latents && !latents_path_.empty() && options_.decode_latents.empty())
       remove_file(latents_path_);
@@ -117,6 +114,31 @@ class Run {
 
  private:
   Request& request() { return report_.plan.request; }
+
+  TextStates encoded_texts() {
+    const PromptIds ids = tokenize();
+    say_notices();
+    EncodedTexts encoded;
+    in_stage(Stage::kEncodeText, [&] {
+      encoded = encode_texts(checkpoint_, {ids}, request().dtype, ops_, monitor_);
+      set_identity(request().checkpoint.text_encoder, encoded.sha256,
+                   &CheckpointIdentity::text_encoder, "text encoder");
+    });
+    report_.units["prompts"] = request().uses_guidance() && ids.prompt != ids.negative ? 2 : 1;
+    return encoded.states[0];
+  }
+
+  // From the process that has the text encoder to all.
+  TextStates shared_texts(const TextStates& own) {
+    const TensorShape shape{{request().max_text_tokens, checkpoint_.transformer.text_embed_dim},
+                            request().dtype};
+    const auto share = [&](const at::Tensor& states) {
+      return ranks_.work().made_once(shape, [&] { return states; });
+    };
+    TextStates shared{.prompt = share(own.prompt), .negative = {}};
+    if (request().uses_guidance()) shared.negative = share(own.negative);
+    return shared;
+  }
 
   PromptIds tokenize() {
     const Tokenizer tokenizer(checkpoint_.dir / "tokenizer");
@@ -133,18 +155,31 @@ class Run {
                             });
     set_identity(request().checkpoint.transformer, weights.content_sha256(),
                  &CheckpointIdentity::transformer, "transformer");
-    IdentityExchange exchange;
+    ranks_.agree("the transformer", request().checkpoint.transformer);
     StateKeeper keeper(report_.plan.output, request(), console_);
     const int64_t first_step = state.next_step;
-    const auto after_step = [&](const DenoiseState& now) { keeper.after_step(now); };
+    const auto after_step = [&](const DenoiseState& now) {
+      ranks_.agree("the latents after step " + std::to_string(now.next_step), now.latents_LCYX);
+      if (ranks_.is_first()) keeper.after_step(now);
+    };
+    // A stop that was asked for, and another process that has gone.
+    const auto keep = [&](Error& error) {
+      if (ranks_.is_first()) error.add(keeper.keep_interrupted(state));
+    };
     try {
-      denoise({request(), transformer, text, exchange, work_, after_step}, state, monitor_);
+      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step}, state,
+              monitor_);
     } catch (Interrupted& stop) {
-      stop.add(keeper.keep_interrupted(state));
+      keep(stop);
+      throw;
+    } catch (DistributedError& loss) {
+      keep(loss);
       throw;
     }
     report_.units["branches"] =
-        (state.next_step - first_step) * (request().uses_guidance() ? 2 : 1);
+        (state.next_step - first_step) *
+        (request().uses_guidance() ? ranks_.work().owns_branch(0) + ranks_.work().owns_branch(1)
+                                   : 1);
   }
 
   at::Tensor decode(const at::Tensor& latents) {
@@ -154,8 +189,8 @@ class Run {
                  "VAE");
     report_.units["vae_tiles"] = static_cast<int64_t>(
         plan_tiles(request().vae_tile, latents.size(2), latents.size(3)).tiles.size());
-    return decode_latents({request(), decoder, checkpoint_.vae.scaling_factor, work_}, latents,
-                          monitor_);
+    return decode_latents({request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work()},
+                          latents, monitor_);
   }
 
   // Hours of work are on disk from here on, if need be in another place than was asked for.
@@ -207,9 +242,9 @@ class Run {
   const Options& options_;
   Checkpoint checkpoint_;
   Console& console_;
+  Ranks& ranks_;
   ThreadPool pool_;
   CpuOps ops_;
-  OneWorker work_;
   Monitor monitor_;
   MemoryPlan memory_plan_;
   RunReport report_;
@@ -238,7 +273,8 @@ void notice_environment(const Engine& engine, std::vector<std::string>& notices)
 
 }  // namespace
 
-void generate(const Options& given, Console& console, const std::atomic<int>& stop_signal) {
+void generate(const Options& given, Console& console, const std::atomic<int>& stop_signal,
+              Ranks& ranks) {
   check_options(given);
   Options options = given;
   Checkpoint checkpoint = open_checkpoint(options.model);
@@ -246,7 +282,16 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
   // The seed of a run that goes on has been picked already.
   if (!saved.path.empty() && options.seed == -1)
     options.seed = static_cast<int64_t>(saved.request().seed);
-  RunPlan plan = resolve(options, checkpoint);
+  if (options.seed == -1) {
+    const at::Tensor picked = ranks.work().made_once(
+        {{1}, at::kLong}, [] { return at::full({1}, pick_seed(), at::kLong); });
+    options.seed = picked.item<int64_t>();
+  }
+  RunPlan plan =
+      resolve(options, checkpoint, ranks.is_first() ? Role::kWritesResults : Role::kHelps);
+  ranks.agree("the engine (build, libraries, instruction set)",
+              engine_to_json(find_engine()).dump());
+  ranks.agree("the request", request_to_json(plan.request).dump());
   if (!saved.path.empty()) {
     check_same_request(saved, plan.request);
     if (saved.engine() != engine_to_json(find_engine()).dump())
@@ -258,7 +303,7 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
     return finish_standard_output("--dump-config is cut");
   }
   notice_environment(find_engine(), plan.notices);
-  Run run(options, std::move(checkpoint), std::move(plan), console, stop_signal);
+  Run run(options, std::move(checkpoint), std::move(plan), console, stop_signal, ranks);
   if (!options.from.empty())
     run.expect_checkpoint(sidecar_request(options.from).checkpoint, options.from);
   if (!saved.path.empty()) {
@@ -266,7 +311,7 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
     run.record_continuation(saved);
   }
   if (saved.latents) {
-    run.say_notices();
+    if (ranks.is_first()) run.say_notices();
     run.decode_and_write(saved.latents->latents_LCYX);
   } else {
     run.generate_from(saved.state);

@@ -4,11 +4,14 @@
 
 #include "app/console.h"
 #include "app/options.h"
+#include "app/ranks.h"
 
 namespace cogvx::app {
 
 // One video from options to files; prints its path or its JSON on standard output. Throws what the
 // libraries throw.
-void generate(const Options& options, Console& console, const std::atomic<int>& stop_signal);
+// Every process of a run calls it; rank 0 writes and prints.
+void generate(const Options& options, Console& console, const std::atomic<int>& stop_signal,
+              Ranks& ranks);
 
 }  // namespace cogvx::app

@@ -62,7 +62,12 @@ Rows where_options() {
   return in_group(
       "where", {
                    row({"--device"}, "D", "auto, cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
-                   row({"--threads"}, "N", "default: all cores; never changes a byte", &O::threads),
+                   row({"--cp", "--cfg-parallel"}, "N",
+                       "processes for the guidance branches, 1 or 2", &O::cp),
+                   row({"--sp", "--seq-parallel"}, "N",
+                       "processes that share the sequence, 1 or more", &O::sp),
+                   row({"--threads"}, "N",
+                       "of each process; default: all cores; never changes a byte", &O::threads),
                });
 }
 

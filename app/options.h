@@ -35,6 +35,8 @@ struct Options {
   bool allow_untrained_size = false;
   // where
   std::string device = "auto";
+  int64_t cp = 1;
+  int64_t sp = 1;
   std::optional<int64_t> threads;
   // output
   std::optional<std::string> output;  // output.mp4, or .mkv with ffv1

@@ -13,6 +13,7 @@
 #include "core/schedule/scheduler.h"
 #include "core/vae/tiles.h"
 #include "io/video_writer.h"
+#include "parallel/mesh.h"
 
 namespace cogvx::app {
 namespace {
@@ -135,10 +136,7 @@ uint64_t choose_seed(int64_t seed) {
   if (seed >= 0) return static_cast<uint64_t>(seed);
   if (seed != -1)
     throw UsageError("--seed is " + std::to_string(seed) + ", wanted 0 or more, or -1 to pick one");
-  uint32_t picked = 0;
-  if (getrandom(&picked, sizeof picked, 0) != sizeof picked)
-    throw Error("the system gives no random seed");
-  return picked;
+  return static_cast<uint64_t>(pick_seed());
 }
 
 void choose_scheduler(const Options& options, const Checkpoint& checkpoint, const ModelKind& kind,
@@ -174,12 +172,14 @@ Placement choose_placement(const Options& options) {
         "--device cuda: " + std::to_string(report.devices.size()) +
         " device(s) found, but this version computes on the CPU only; use --device cpu");
   }
-  const int64_t threads = options.threads.value_or(available_cores());
+  const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
+                              static_cast<int>(options.cp * options.sp), /*rank=*/0);
+  const int64_t threads = options.threads.value_or(std::max(1, available_cores() / mesh.world()));
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to " +
                      std::to_string(kMaxThreads) + nearest_text(threads, 1, kMaxThreads));
   }
-  return {.device = "cpu", .threads = static_cast<int>(threads)};
+  return {.device = "cpu", .cp = mesh.cp, .sp = mesh.sp, .threads = static_cast<int>(threads)};
 }
 
 std::vector<Stage> stages_of(const Options& options) {
@@ -200,7 +200,14 @@ void check_options(const Options& options) {
   }
 }
 
-RunPlan resolve(const Options& options, const Checkpoint& checkpoint) {
+int64_t pick_seed() {
+  uint32_t picked = 0;
+  if (getrandom(&picked, sizeof picked, 0) != sizeof picked)
+    throw Error("the system gives no random seed");
+  return picked;
+}
+
+RunPlan resolve(const Options& options, const Checkpoint& checkpoint, Role role) {
   RunPlan plan{.kind = find_kind(checkpoint),
                .request = {},
                .placement = choose_placement(options),
@@ -220,6 +227,11 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint) {
   if (!r.uses_guidance() && !r.negative_prompt.empty()) {
     plan.notices.push_back("--negative-prompt has no effect with --guidance-scale 1 or less");
   }
+  if (options.cp == 2 && !r.uses_guidance()) {
+    throw UsageError(
+        "--cp 2 needs two guidance branches, --guidance-scale 1 or less has one; use --sp 2, or a "
+        "larger scale");
+  }
   choose_scheduler(options, checkpoint, plan.kind, r);
   r.dtype = choose_dtype(options, checkpoint, plan.notices);
   r.vae_tile = choose_tile(options, checkpoint.vae);
@@ -229,7 +241,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint) {
     check_memory(plan_memory(checkpoint, r, plan.placement.threads), stages_of(options),
                  plan.notices);
   }
-  plan.output = plan_output(options, plan.kind, r, plan.notices);
+  if (role == Role::kWritesResults) plan.output = plan_output(options, plan.kind, r, plan.notices);
   return plan;
 }
 

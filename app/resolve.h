@@ -22,7 +22,12 @@ struct RunPlan {
 
 // Throws UsageError, DataError, DeviceError or OutputError with the nearest legal value where there
 // is one.
-RunPlan resolve(const Options& options, const Checkpoint& checkpoint);
+// Only a process that writes the results checks their places.
+enum class Role { kWritesResults, kHelps };
+RunPlan resolve(const Options& options, const Checkpoint& checkpoint,
+                Role role = Role::kWritesResults);
+// A seed for --seed -1.
+int64_t pick_seed();
 // The options with everything that `auto` and defaults left open filled in.
 Options resolved_options(const Options& options, const RunPlan& plan);
 // What can be checked without a checkpoint.

@@ -154,7 +154,6 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
   const Scheduler scheduler(run.request.scheduler, run.request.steps);
   const auto total = static_cast<int64_t>(scheduler.timesteps().size());
   GuidedPrediction prediction(run);
-  const NoiseDraw draw = shared_noise(run.work, state.generator);
   while (state.next_step < total) {
     const int64_t step = state.next_step;
     monitor.progress({Stage::kDenoise, step, total});
@@ -162,14 +161,20 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
         prediction.at_step(scheduler.timesteps()[step], state.latents_LCYX, [&](double part) {
           monitor.progress({Stage::kDenoise, step, total, part});
         });
-    state.latents_LCYX =
-        scheduler.step(step, output, state.latents_LCYX, state.memory, draw).to(dtype);
-    if (!all_finite(state.latents_LCYX)) {
+    // Whole or not at all: a step that fails, even in its noise, leaves the state it began with.
+    DenoiseState next{.latents_LCYX = {},
+                      .memory = state.memory,
+                      .generator = state.generator.clone(),
+                      .next_step = step + 1};
+    const NoiseDraw draw = shared_noise(run.work, next.generator);
+    next.latents_LCYX =
+        scheduler.step(step, output, state.latents_LCYX, next.memory, draw).to(dtype);
+    if (!all_finite(next.latents_LCYX)) {
       throw NumericError("denoise: step " + std::to_string(step + 1) + " of " +
                          std::to_string(total) + " gave latents that are not finite in " +
                          dtype_name(dtype) + "; " + cure_for_overflow(dtype));
     }
-    ++state.next_step;
+    state = std::move(next);
     if (run.after_step) run.after_step(state);
   }
   monitor.progress({Stage::kDenoise, total, total});

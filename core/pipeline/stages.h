@@ -60,8 +60,8 @@ struct Denoising {
   std::function<void(const DenoiseState&)> after_step{};  // may be empty
 };
 // Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
-// scheduler step are fp32. Throws NumericError when latents stop being finite. Interrupted leaves
-// `state` as the last finished step did.
+// scheduler step are fp32. Throws NumericError when latents stop being finite. Whatever is thrown
+// leaves `state` as the last finished step did.
 void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor);
 
 // What decoding works with; all of it must outlive the call.

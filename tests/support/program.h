@@ -37,6 +37,7 @@ class Program {
   // Waits until `text` stands in its standard error; false where it ended without.
   bool wait_for(const std::string& text) const;
   void send(int signal) const;
+  pid_t pid() const { return pid_; }
   ProgramResult wait();
 
  private:

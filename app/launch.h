@@ -1,0 +1,27 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/options.h"
+#include "app/ranks.h"
+
+namespace cogvx::app {
+
+// Where a launcher put this process.
+struct LaunchPlace {
+  int rank = 0;
+  int world = 1;
+  std::string meeting_file;       // from our own supervisor
+  Rendezvous::Address address{};  // from torchrun and the like
+};
+
+// From the environment that the supervisor or torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT)
+// sets; nothing where no launcher started this process. Throws UsageError.
+std::optional<LaunchPlace> launch_place();
+
+// Joins the other processes as cp x sp. Throws UsageError where the launcher started another number
+// of processes, naming both, and DistributedError.
+Ranks join_ranks(const LaunchPlace& place, const Options& options);
+
+}  // namespace cogvx::app
