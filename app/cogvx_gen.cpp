@@ -93,8 +93,12 @@ std::vector<std::string> arguments_for_ranks(int argc, const char* const* argv,
 int run(int argc, const char* const* argv, std::optional<Console>& console) {
   const Options options = parse_options(argc, argv);
   if (answer(options)) return 0;
-  const std::optional<LaunchPlace> place = launch_place();
+  const std::optional<LaunchPlace> place = launch_place(options.launcher);
   const int64_t world = options.cp * options.sp;
+  if (!place && world != 1 && options.launcher == "none") {
+    throw UsageError("--launcher none starts one process, --cp x --sp is " + std::to_string(world) +
+                     "; drop one of them");
+  }
   if (!place && world != 1 && !options.dump_config) {
     return supervise(arguments_for_ranks(argc, argv, options), static_cast<int>(world),
                      stop_signal);

@@ -34,12 +34,13 @@ constexpr int kMaxWorld = 4096;
 
 }  // namespace
 
-std::optional<LaunchPlace> launch_place() {
+std::optional<LaunchPlace> launch_place(const std::string& launcher) {
   if (const auto file = variable(kMeetingVariable)) {
     const int world = number(kWorldVariable, 1, kMaxWorld);
     return LaunchPlace{
         .rank = number(kRankVariable, 0, world - 1), .world = world, .meeting_file = *file};
   }
+  if (launcher == "spawn" || launcher == "none") return std::nullopt;
   if (variable("RANK") && variable("WORLD_SIZE")) {
     const int world = number("WORLD_SIZE", 1, kMaxWorld);
     return LaunchPlace{.rank = number("RANK", 0, world - 1),
@@ -48,6 +49,8 @@ std::optional<LaunchPlace> launch_place() {
                        .address = {variable("MASTER_ADDR").value_or("127.0.0.1"),
                                    static_cast<uint16_t>(number("MASTER_PORT", 1, 65535))}};
   }
+  if (launcher == "env")
+    throw UsageError("--launcher env: RANK and WORLD_SIZE are not set; start it with torchrun");
   return std::nullopt;
 }
 

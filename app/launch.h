@@ -17,8 +17,9 @@ struct LaunchPlace {
 };
 
 // From the environment that the supervisor or torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT)
-// sets; nothing where no launcher started this process. Throws UsageError.
-std::optional<LaunchPlace> launch_place();
+// sets; nothing where no launcher started this process, or --launcher says not to look. Throws
+// UsageError.
+std::optional<LaunchPlace> launch_place(const std::string& launcher);
 
 // Joins the other processes as cp x sp. Throws UsageError where the launcher started another number
 // of processes, naming both, and DistributedError.

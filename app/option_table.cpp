@@ -66,6 +66,9 @@ Rows where_options() {
                        "processes for the guidance branches, 1 or 2", &O::cp),
                    row({"--sp", "--seq-parallel"}, "N",
                        "processes that share the sequence, 1 or more", &O::sp),
+                   row({"--launcher"}, "L",
+                       "auto, spawn (start processes), env (torchrun's variables) or none",
+                       &O::launcher, {"auto", "spawn", "env", "none"}),
                    row({"--threads"}, "N",
                        "of each process; default: all cores; never changes a byte", &O::threads),
                });

@@ -38,6 +38,7 @@ struct Options {
   int64_t cp = 1;
   int64_t sp = 1;
   std::optional<int64_t> threads;
+  std::string launcher = "auto";
   // output
   std::optional<std::string> output;  // output.mp4, or .mkv with ffv1
   bool overwrite = false;

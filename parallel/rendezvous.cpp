@@ -1,5 +1,7 @@
 #include "parallel/rendezvous.h"
 
+#include <cstdlib>
+#include <mutex>
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -18,6 +20,13 @@ constexpr std::chrono::hours kForever{24 * 365};
 std::string first_line(const std::exception& error) {
   const std::string text = error.what();
   return text.substr(0, text.find('\n'));
+}
+
+// c10d keeps a record of every operation in one place that groups of several threads write to
+// without a lock; it is read when it is first used.
+void switch_off_flight_recorder() {
+  static std::once_flag once;
+  std::call_once(once, [] { setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1); });
 }
 
 class GlooGroup final : public Group {
@@ -122,6 +131,7 @@ Rendezvous Rendezvous::at_address(const Address& address, int rank, int world,
 }
 
 std::unique_ptr<Group> Rendezvous::make_gloo_group(const GroupPlace& place) const {
+  switch_off_flight_recorder();
   auto options = c10d::ProcessGroupGloo::Options::create(meeting_->patience);
   try {
     options->devices.push_back(meeting_->one_machine

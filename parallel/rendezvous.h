@@ -18,7 +18,8 @@ struct GroupPlace {
 };
 
 // Where the processes of one run find each other. `patience` is for processes that are still
-// starting; once a group is made, only the death of a member ends a wait in it.
+// starting; once a group is made, only the death of a member ends a wait in it. The program must
+// ignore SIGPIPE.
 class Rendezvous {
  public:
   struct Address {
