@@ -1,7 +1,5 @@
 #include "app/continuation.h"
 
-#include <algorithm>
-
 #include "core/base/errors.h"
 #include "core/base/shapes.h"
 #include "core/schedule/scheduler.h"

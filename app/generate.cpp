@@ -289,12 +289,12 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
   }
   RunPlan plan =
       resolve(options, checkpoint, ranks.is_first() ? Role::kWritesResults : Role::kHelps);
-  ranks.agree("the engine (build, libraries, instruction set)",
-              engine_to_json(find_engine()).dump());
+  const Engine engine = find_engine();
+  ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
   ranks.agree("the request", request_to_json(plan.request).dump());
   if (!saved.path.empty()) {
     check_same_request(saved, plan.request);
-    if (saved.engine() != engine_to_json(find_engine()).dump())
+    if (saved.engine() != engine_to_json(engine).dump())
       plan.notices.push_back(another_engine_text(saved.path));
   }
   if (!options.from.empty()) check_repetition(options, plan.request, plan.notices);
@@ -302,7 +302,7 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
     std::cout << json_text(options_to_json(resolved_options(options, plan)), /*indent=*/2) << "\n";
     return finish_standard_output("--dump-config is cut");
   }
-  notice_environment(find_engine(), plan.notices);
+  notice_environment(engine, plan.notices);
   Run run(options, std::move(checkpoint), std::move(plan), console, stop_signal, ranks);
   if (!options.from.empty())
     run.expect_checkpoint(sidecar_request(options.from).checkpoint, options.from);

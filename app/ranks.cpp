@@ -1,6 +1,5 @@
 #include "app/ranks.h"
 
-#include "core/base/sha256.h"
 #include "parallel/agreement.h"
 #include "parallel/mesh_work.h"
 #include "parallel/ulysses_exchange.h"
@@ -29,9 +28,7 @@ Ranks::Ranks(const Mesh& mesh, const Rendezvous& meeting)
 }
 
 void Ranks::agree(const std::string& what, const std::string& bytes) {
-  if (mesh_.world() == 1) return;
-  const std::string digest = sha256_hex(bytes.data(), bytes.size());
-  check_agreement(*world_, what, std::stoull(digest.substr(0, 16), nullptr, 16));
+  if (mesh_.world() > 1) check_agreement(*world_, what, short_hash(bytes.data(), bytes.size()));
 }
 
 void Ranks::agree(const std::string& what, const at::Tensor& tensor) {

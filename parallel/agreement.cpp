@@ -35,10 +35,13 @@ void check_agreement(Group& group, const std::string& what, uint64_t value) {
   }
 }
 
+uint64_t short_hash(const void* data, size_t size) {
+  return std::stoull(sha256_hex(data, size).substr(0, 16), nullptr, 16);
+}
+
 uint64_t short_hash(const at::Tensor& tensor) {
   const at::Tensor packed = tensor.contiguous();
-  const std::string digest = sha256_hex(packed.const_data_ptr(), packed.nbytes());
-  return std::stoull(digest.substr(0, 16), nullptr, 16);
+  return short_hash(packed.const_data_ptr(), packed.nbytes());
 }
 
 }  // namespace cogvx

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -11,7 +12,8 @@ namespace cogvx {
 // naming what differs, the first rank that differs from rank 0, and both values.
 void check_agreement(Group& group, const std::string& what, uint64_t value);
 
-// 8 bytes of the SHA-256 of a tensor's bytes.
+// 8 bytes of the SHA-256 of some bytes, and of a tensor's.
+uint64_t short_hash(const void* data, size_t size);
 uint64_t short_hash(const at::Tensor& tensor);
 
 }  // namespace cogvx

@@ -23,8 +23,6 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr char kSteps[] = "12";
-// What --progress json says when the fourth step begins.
-constexpr char kFourthStep[] = R"("done":3,"part":0.0,"stage":"denoise")";
 
 class Interruption : public testing::Test {
  protected:

@@ -1,9 +1,5 @@
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <fstream>
@@ -11,6 +7,7 @@
 #include <thread>
 
 #include "tests/support/demo_run.h"
+#include "tests/support/free_port.h"
 #include "tests/support/program.h"
 
 // Runs of several processes: the bytes of one, and what happens when one is lost.
@@ -20,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using std::chrono::milliseconds;
-
-constexpr char kFourthStep[] = R"("done":3,"part":0.0,"stage":"denoise")";
 
 class RanksOf : public testing::Test {
  protected:
@@ -146,19 +141,6 @@ TEST_F(RanksOf, AFailureOfOneRankIsItsOwnExitCodeAndLine) {
   EXPECT_NE(result.err.find("got no more memory"), std::string::npos) << result.err;
 }
 
-// One that nobody has just now.
-std::string free_port() {
-  const int socket_number = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  EXPECT_EQ(bind(socket_number, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(getsockname(socket_number, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(socket_number);
-  return std::to_string(ntohs(address.sin_port));
-}
-
 // As torchrun starts a process.
 std::string as_rank(int rank, int world, const std::string& port) {
   return "RANK=" + std::to_string(rank) + " WORLD_SIZE=" + std::to_string(world) +
@@ -167,7 +149,7 @@ std::string as_rank(int rank, int world, const std::string& port) {
 
 TEST_F(RanksOf, ALaunchersEnvironmentGivesTheRank) {
   const json one = finished({"--steps", "4", "-o", path("one.mp4")});
-  const std::string port = free_port();
+  const std::string port = std::to_string(free_port());
   const std::vector<std::string> arguments =
       command({"--steps", "4", "--sp", "2", "-o", path("two.mp4")});
   Program first({.arguments = arguments, .input = {}, .shell = as_rank(0, 2, port)});
@@ -189,7 +171,7 @@ TEST_F(RanksOf, AWorldThatIsNotCpTimesSpIsNamedWithBoth) {
 }
 
 TEST_F(RanksOf, RanksThatWereAskedForDifferentVideosRefuse) {
-  const std::string port = free_port();
+  const std::string port = std::to_string(free_port());
   Program first({.arguments = command({"--seed", "1", "--sp", "2", "-o", path("a.mp4")}),
                  .input = {},
                  .shell = as_rank(0, 2, port)});

@@ -1,10 +1,6 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -12,6 +8,7 @@
 
 #include "core/base/errors.h"
 #include "parallel/rendezvous.h"
+#include "tests/support/free_port.h"
 #include "tests/support/test_paths.h"
 
 namespace cogvx {
@@ -138,22 +135,9 @@ TEST(GlooGroup, ARankThatNeverComesIsMissedAfterThePatience) {
   EXPECT_THROW(meeting.make_gloo_group({"all", 0, 2}), DistributedError);
 }
 
-// One that nobody has just now.
-uint16_t free_port() {
-  const int socket_number = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  EXPECT_EQ(bind(socket_number, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(getsockname(socket_number, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(socket_number);
-  return ntohs(address.sin_port);
-}
-
 TEST(GlooGroup, RanksMeetAtAnAddressTooAndATakenPortIsAnError) {
   std::vector<std::thread> threads;
-  const Rendezvous::Address address{"127.0.0.1", free_port()};
+  const Rendezvous::Address address{"127.0.0.1", test::free_port()};
   for (int rank = 0; rank < 2; ++rank) {
     threads.emplace_back([&, rank] {
       const Rendezvous meeting = Rendezvous::at_address(address, rank, 2, seconds(20));
