@@ -38,6 +38,10 @@ std::string instruction_set() {
   if (__builtin_cpu_supports("avx2")) set += " avx2";
   if (__builtin_cpu_supports("avx512f")) set += " avx512f";
   if (__builtin_cpu_supports("avx512bf16")) set += " avx512bf16";
+  if (__builtin_cpu_supports("amx-bf16")) set += " amx-bf16";
+  // MKL has other kernels for other makers of equal instruction sets.
+  if (__builtin_cpu_is("intel")) set += " intel";
+  if (__builtin_cpu_is("amd")) set += " amd";
   return set;
 }
 

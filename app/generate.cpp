@@ -17,13 +17,13 @@
 #include "app/sidecar.h"
 #include "app/standard_streams.h"
 #include "app/state_keeper.h"
+#include "app/trace.h"
 #include "core/base/memory.h"
 #include "core/base/sha256.h"
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
-#include "core/vae/tiles.h"
 #include "core/weights/weight_map.h"
 
 namespace cogvx::app {
@@ -39,7 +39,8 @@ class Run {
         console_(console),
         ranks_(ranks),
         pool_(plan.placement.threads),
-        ops_(pool_) {
+        ops_(pool_),
+        trace_(options.trace, ranks) {
     report_.plan = std::move(plan);
     report_.engine = find_engine();
     memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
@@ -67,8 +68,10 @@ class Run {
     in_stage(Stage::kDenoise, [&] {
       state = saved ? saved->state
                     : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work());
+      extent_.first_step = state.next_step;
       ranks_.agree("the latents before the first step", state.latents_LCYX);
       run_steps(text, state);
+      extent_.steps = state.next_step;
     });
     if (ranks_.is_first()) keep_latents(state.latents_LCYX);
     decode_and_write(state.latents_LCYX);
@@ -84,11 +87,14 @@ class Run {
       report_.sha256_latents = sha256_hex(latents.contiguous().const_data_ptr(), latents.nbytes());
       at::Tensor frames;
       in_stage(Stage::kDecode, [&] { frames = decode(latents); });
+      trace_.collect();
+      collect_reports();
       if (!ranks_.is_first()) return;
       report_.sha256_frames = sha256_hex(frames.const_data_ptr(), frames.nbytes());
       report_.frames = frames.size(0);
       Outputs outputs(report_.plan.output);
       in_stage(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
+      write_trace();
       outputs.commit(json_text(report_to_json(report_), /*indent=*/2) + "\n");
     } catch (Error& error) {
       if (!latents_path_.empty()) {
@@ -96,6 +102,17 @@ class Run {
                   ", go on with --decode-latents " + latents_path_);
       }
       throw;
+    }
+  }
+
+  // What was traced up to a failure tells most.
+  void keep_trace(Error& error) {
+    if (trace_.empty()) return;
+    try {
+      write_trace();
+      error.add("; the trace so far is in " + trace_.path());
+    } catch (const OutputError& unwritten) {
+      console_.warn(unwritten.what());
     }
   }
 
@@ -124,7 +141,8 @@ class Run {
       set_identity(request().checkpoint.text_encoder, encoded.sha256,
                    &CheckpointIdentity::text_encoder, "text encoder");
     });
-    report_.units["prompts"] = request().uses_guidance() && ids.prompt != ids.negative ? 2 : 1;
+    extent_.prompts = request().uses_guidance() && ids.prompt != ids.negative ? 2 : 1;
+    report_.own.units.prompts = extent_.prompts;
     return encoded.states[0];
   }
 
@@ -137,6 +155,11 @@ class Run {
     };
     TextStates shared{.prompt = share(own.prompt), .negative = {}};
     if (request().uses_guidance()) shared.negative = share(own.negative);
+    if (StageRecorder* recorder = trace_.recorder()) {
+      if (shared.negative.defined())
+        recorder->whole({Rung::Part::kText, 0, /*branch=*/0, 0}, shared.negative);
+      recorder->whole({Rung::Part::kText, 0, /*branch=*/1, 0}, shared.prompt);
+    }
     return shared;
   }
 
@@ -157,8 +180,8 @@ class Run {
                  &CheckpointIdentity::transformer, "transformer");
     ranks_.agree("the transformer", request().checkpoint.transformer);
     StateKeeper keeper(report_.plan.output, request(), console_);
-    const int64_t first_step = state.next_step;
     const auto after_step = [&](const DenoiseState& now) {
+      trace_.collect();
       ranks_.agree("the latents after step " + std::to_string(now.next_step), now.latents_LCYX);
       if (ranks_.is_first()) keeper.after_step(now);
     };
@@ -167,8 +190,8 @@ class Run {
       if (ranks_.is_first()) error.add(keeper.keep_interrupted(state));
     };
     try {
-      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step}, state,
-              monitor_);
+      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step, watch()},
+              state, monitor_);
     } catch (Interrupted& stop) {
       keep(stop);
       throw;
@@ -176,10 +199,6 @@ class Run {
       keep(loss);
       throw;
     }
-    report_.units["branches"] =
-        (state.next_step - first_step) *
-        (request().uses_guidance() ? ranks_.work().owns_branch(0) + ranks_.work().owns_branch(1)
-                                   : 1);
   }
 
   at::Tensor decode(const at::Tensor& latents) {
@@ -187,10 +206,21 @@ class Run {
     const VaeDecoder decoder(checkpoint_.vae, weights, request().dtype, ops_);
     set_identity(request().checkpoint.vae, weights.content_sha256(), &CheckpointIdentity::vae,
                  "VAE");
-    report_.units["vae_tiles"] = static_cast<int64_t>(
-        plan_tiles(request().vae_tile, latents.size(2), latents.size(3)).tiles.size());
-    return decode_latents({request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work()},
-                          latents, monitor_);
+    return decode_latents(
+        {request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work(), watch()}, latents,
+        monitor_);
+  }
+
+  RunWatch watch() { return {trace_.recorder(), &report_.own.units}; }
+
+  void write_trace() { trace_.write(request(), report_.engine, report_.plan.placement); }
+
+  // What the others did, before they leave.
+  void collect_reports() {
+    report_.all_units = all_units(request(), checkpoint_, extent_);
+    std::vector<std::string> reports =
+        ranks_.gather_at_first(rank_report_to_json(report_.own).dump());
+    if (!reports.empty()) report_.others.assign(reports.begin() + 1, reports.end());
   }
 
   // Hours of work are on disk from here on, if need be in another place than was asked for.
@@ -230,7 +260,7 @@ class Run {
       throw;
     }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need});
+    report_.own.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need});
   }
 
   std::map<std::string, std::string> metadata() {
@@ -245,6 +275,8 @@ class Run {
   Ranks& ranks_;
   ThreadPool pool_;
   CpuOps ops_;
+  Trace trace_;
+  RunExtent extent_{};
   Monitor monitor_;
   MemoryPlan memory_plan_;
   RunReport report_;
@@ -310,11 +342,16 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
     run.expect_checkpoint(saved.request().checkpoint, saved.path);
     run.record_continuation(saved);
   }
-  if (saved.latents) {
-    if (ranks.is_first()) run.say_notices();
-    run.decode_and_write(saved.latents->latents_LCYX);
-  } else {
-    run.generate_from(saved.state);
+  try {
+    if (saved.latents) {
+      if (ranks.is_first()) run.say_notices();
+      run.decode_and_write(saved.latents->latents_LCYX);
+    } else {
+      run.generate_from(saved.state);
+    }
+  } catch (Error& error) {
+    run.keep_trace(error);
+    throw;
   }
   run.finish();
 }

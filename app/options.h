@@ -47,6 +47,7 @@ struct Options {
   std::optional<int64_t> checkpoint_every;
   std::string resume;
   std::string frames_dir;
+  std::string trace;
   std::string codec = "auto";  // h264, or ffv1 with lossless
   bool lossless = false;
   std::optional<int64_t> crf;

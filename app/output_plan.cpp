@@ -77,6 +77,7 @@ void check_distinct(const OutputPlan& plan) {
   add(plan.latents, "the latents");
   add(plan.state, "the saved state");
   add(plan.frames_dir, "the folder of frames");
+  add(plan.trace, "the trace");
 }
 
 // What an interrupted run left under a name of this run.
@@ -149,6 +150,7 @@ void check_files(const Options& options, OutputPlan& plan, const Request& reques
   io::check_writable(plan.video, overwrite);
   io::check_writable(plan.sidecar, overwrite);
   if (!plan.frames_dir.empty()) io::check_frames_folder(plan.frames_dir, overwrite);
+  if (!plan.trace.empty()) io::check_writable(plan.trace, overwrite);
   if (plan.keep_latents) {
     io::check_writable(plan.latents, options.overwrite || is_same_file(plan.latents, safe_latents));
   } else if (options.decode_latents.empty()) {
@@ -191,6 +193,7 @@ OutputPlan plan_output(const Options& options, const ModelKind& kind, const Requ
       .state = {},
       .checkpoint_every = options.checkpoint_every.value_or(0),
       .frames_dir = options.frames_dir,
+      .trace = options.trace,
       .settings = settings,
       .with_metadata = !options.no_metadata};
   if (options.checkpoint_every && *options.checkpoint_every < 1) {

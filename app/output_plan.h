@@ -19,6 +19,7 @@ struct OutputPlan {
   std::string state;             // for safety, while denoising
   int64_t checkpoint_every = 0;  // steps; 0: only when interrupted
   std::string frames_dir;
+  std::string trace;
   io::VideoSettings settings;  // its metadata is filled in when there is something to say
   bool with_metadata = true;
 };

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/pipeline/work_exchange.h"
 #include "core/transformer/sequence_exchange.h"
@@ -25,6 +27,8 @@ class Ranks {
   SequenceExchange& sequence() { return *sequence_exchange_; }
   WorkExchange& work() { return *work_; }
   void wait_for_all() { world_->barrier(); }
+  // Every process's bytes in the order of the ranks, on rank 0; nothing elsewhere.
+  std::vector<std::string> gather_at_first(std::string_view bytes);
   // Throws DistributedError where the processes hold different bytes.
   void agree(const std::string& what, const std::string& bytes);
   void agree(const std::string& what, const at::Tensor& tensor);

@@ -20,6 +20,13 @@ const json& member(const json& object, const char* key, const std::string& path)
   return object.at(key);
 }
 
+json units_to_json(const UnitLedger& units) {
+  return {{"prompts", units.prompts},
+          {"row_blocks", units.row_blocks},
+          {"attention_tiles", units.attention_tiles},
+          {"vae_tiles", units.vae_tiles}};
+}
+
 json read_sidecar(const std::string& path) {
   json sidecar = read_json_object(path);
   if (member(sidecar, "cogvx_sidecar", path) != kFormat) {
@@ -31,14 +38,21 @@ json read_sidecar(const std::string& path) {
 
 }  // namespace
 
-json report_to_json(const RunReport& report) {
-  const OutputPlan& output = report.plan.output;
+json rank_report_to_json(const RankReport& report) {
   json seconds = json::object(), peaks = json::object(), predicted = json::object();
   for (const StageReport& stage : report.stages) {
     seconds[stage.stage] = stage.seconds;
     peaks[stage.stage] = stage.peak_bytes;
     if (stage.predicted_bytes > 0) predicted[stage.stage] = stage.predicted_bytes;
   }
+  return {{"seconds", seconds},
+          {"peak_memory_bytes", peaks},
+          {"predicted_memory_bytes", predicted},
+          {"units", units_to_json(report.units)}};
+}
+
+json report_to_json(const RunReport& report) {
+  const OutputPlan& output = report.plan.output;
   json sidecar = {
       {"cogvx_sidecar", kFormat},
       {"output", output.video},
@@ -52,10 +66,13 @@ json report_to_json(const RunReport& report) {
       {"frames", report.frames},
       {"sha256_latents", report.sha256_latents},
       {"sha256_frames", report.sha256_frames},
-      {"seconds", {seconds}},
-      {"peak_memory_bytes", {peaks}},
-      {"predicted_memory_bytes", {predicted}},
-      {"units", {report.units}}};
+      {"units_of_all_ranks", units_to_json(report.all_units)}};
+  // What differs between ranks: per name a list in their order.
+  std::vector<json> ranks = {rank_report_to_json(report.own)};
+  for (const std::string& other : report.others) ranks.push_back(json::parse(other));
+  for (const json& rank : ranks) {
+    for (const auto& [name, value] : rank.items()) sidecar[name].push_back(value);
+  }
   if (!report.continued.path.empty()) {
     sidecar["continued_from"] = {{"file", report.continued.path},
                                  {"step", report.continued.step},

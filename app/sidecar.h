@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -8,6 +7,7 @@
 #include "app/engine.h"
 #include "app/resolve.h"
 #include "core/pipeline/request.h"
+#include "core/pipeline/unit_ledger.h"
 
 namespace cogvx::app {
 
@@ -25,6 +25,13 @@ struct ContinuedFrom {
   std::string engine;  // JSON object: what computed the part before
 };
 
+// What one process did.
+struct RankReport {
+  std::vector<StageReport> stages;
+  UnitLedger units;
+};
+nlohmann::json rank_report_to_json(const RankReport& report);
+
 // All there is to say about a finished video.
 struct RunReport {
   RunPlan plan;
@@ -33,8 +40,9 @@ struct RunReport {
   std::string sha256_latents;
   std::string sha256_frames;
   int64_t frames = 0;
-  std::vector<StageReport> stages;
-  std::map<std::string, int64_t> units;  // how many units of each kind this rank ran
+  RankReport own;                   // of rank 0
+  std::vector<std::string> others;  // the JSON of the other ranks' reports, in order
+  UnitLedger all_units;             // of the whole run
 };
 
 // The sidecar file and the --json line.

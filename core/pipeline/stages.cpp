@@ -56,23 +56,30 @@ void notice_one_colour(const at::Tensor& rgb_FYX3, const Monitor& monitor) {
                  "); is the checkpoint a trained one?");
 }
 
+Rung step_rung(int64_t step, int branch) {
+  return {Rung::Part::kStep, static_cast<int32_t>(step) + 1, branch, 0};
+}
+
 // One forward pass per branch -> guided prediction, fp32.
 class GuidedPrediction {
  public:
   explicit GuidedPrediction(const Denoising& run) : run_(run) {}
 
-  at::Tensor at_step(int64_t timestep, const at::Tensor& latents,
+  // step counts from 0.
+  at::Tensor at_step(int64_t step, int64_t timestep, const at::Tensor& latents,
                      const std::function<void(double)>& part_done) {
     const Request& request = run_.request;
-    if (!request.uses_guidance())
-      return run_branch(run_.text.prompt, timestep, latents, part_done).to(at::kFloat);
+    if (!request.uses_guidance()) {
+      return run_branch({step, /*branch=*/1, timestep}, run_.text.prompt, latents, part_done)
+          .to(at::kFloat);
+    }
     std::array<at::Tensor, 2> predictions;
     const std::array<at::Tensor, 2> texts = {run_.text.negative, run_.text.prompt};
     const int owned = run_.work.owns_branch(0) + run_.work.owns_branch(1);
     int done = 0;
     for (int branch = 0; branch < 2; ++branch) {
       if (!run_.work.owns_branch(branch)) continue;
-      predictions[branch] = run_branch(texts[branch], timestep, latents,
+      predictions[branch] = run_branch({step, branch, timestep}, texts[branch], latents,
                                        [&](double part) { part_done((done + part) / owned); });
       ++done;
     }
@@ -86,12 +93,32 @@ class GuidedPrediction {
   }
 
  private:
-  at::Tensor run_branch(const at::Tensor& text_TE, int64_t timestep, const at::Tensor& latents,
+  struct Pass {
+    int64_t step;
+    int branch;
+    int64_t timestep;
+  };
+
+  at::Tensor run_branch(const Pass& pass, const at::Tensor& text_TE, const at::Tensor& latents,
                         const std::function<void(double)>& part_done) {
     const auto after_block = [&](int64_t done, int64_t total) {
+      if (run_.watch.units != nullptr) run_.watch.units->count_layer(run_.exchange);
       part_done(static_cast<double>(done) / static_cast<double>(total));
     };
-    return run_.transformer.forward(latents, text_TE, timestep, run_.exchange, after_block);
+    StageRecorder* recorder = run_.watch.recorder;
+    Rung rung = step_rung(pass.step, pass.branch);
+    RowsCallback on_rows;
+    if (recorder != nullptr) {
+      on_rows = [&](int64_t layer, const at::Tensor& x_nD) {
+        rung.layer = static_cast<int32_t>(layer);
+        recorder->rows(rung, x_nD, run_.exchange.rows().begin);
+      };
+    }
+    at::Tensor prediction = run_.transformer.forward(latents, text_TE, pass.timestep, run_.exchange,
+                                                     {after_block, on_rows});
+    rung.layer = Rung::kPrediction;
+    if (recorder != nullptr) recorder->whole(rung, prediction);
+    return prediction;
   }
 
   const Denoising& run_;
@@ -154,11 +181,13 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
   const Scheduler scheduler(run.request.scheduler, run.request.steps);
   const auto total = static_cast<int64_t>(scheduler.timesteps().size());
   GuidedPrediction prediction(run);
+  StageRecorder* recorder = run.watch.recorder;
+  if (recorder != nullptr) recorder->whole({Rung::Part::kStart, 0, 0, 0}, state.latents_LCYX);
   while (state.next_step < total) {
     const int64_t step = state.next_step;
     monitor.progress({Stage::kDenoise, step, total});
     const at::Tensor output =
-        prediction.at_step(scheduler.timesteps()[step], state.latents_LCYX, [&](double part) {
+        prediction.at_step(step, scheduler.timesteps()[step], state.latents_LCYX, [&](double part) {
           monitor.progress({Stage::kDenoise, step, total, part});
         });
     // Whole or not at all: a step that fails, even in its noise, leaves the state it began with.
@@ -175,6 +204,8 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
                          dtype_name(dtype) + "; " + cure_for_overflow(dtype));
     }
     state = std::move(next);
+    if (recorder != nullptr)
+      recorder->whole(step_rung(step, Rung::kLatents), state.latents_LCYX);
     if (run.after_step) run.after_step(state);
   }
   monitor.progress({Stage::kDenoise, total, total});
@@ -205,11 +236,16 @@ at::Tensor decode_latents(const Decoding& run, const at::Tensor& latents_LCYX,
                             static_cast<double>(chunk) / static_cast<double>(chunks)});
         });
     ++done;
+    if (run.watch.units != nullptr) ++run.watch.units->vae_tiles;
+    if (run.watch.recorder != nullptr)
+      run.watch.recorder->unit({Rung::Part::kDecode, 0, 0, /*layer=*/0}, i, frames);
     return frames;
   };
   std::vector<at::Tensor> tiles = run.work.run_tiles(jobs, decode);
   if (tiles.empty()) return {};
   const at::Tensor rgb = to_rgb(blend_tiles(layout, std::move(tiles)));
+  for (int64_t i = 0; run.watch.recorder != nullptr && i < rgb.size(0); ++i)
+    run.watch.recorder->unit({Rung::Part::kDecode, 0, 0, /*layer=*/1}, i, rgb[i]);
   monitor.progress({Stage::kDecode, total, total});
   notice_one_colour(rgb, monitor);
   return rgb;

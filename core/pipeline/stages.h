@@ -11,6 +11,8 @@
 #include "core/base/monitor.h"
 #include "core/ops/ops.h"
 #include "core/pipeline/request.h"
+#include "core/pipeline/stage_recorder.h"
+#include "core/pipeline/unit_ledger.h"
 #include "core/pipeline/work_exchange.h"
 #include "core/schedule/scheduler.h"
 #include "core/transformer/sequence_exchange.h"
@@ -50,6 +52,12 @@ struct DenoiseState {
 };
 DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work);
 
+// What is told about a run beside its progress; either may be null.
+struct RunWatch {
+  StageRecorder* recorder = nullptr;
+  UnitLedger* units = nullptr;
+};
+
 // What denoising works with; all of it must outlive the call.
 struct Denoising {
   const Request& request;
@@ -58,6 +66,7 @@ struct Denoising {
   SequenceExchange& exchange;
   WorkExchange& work;
   std::function<void(const DenoiseState&)> after_step{};  // may be empty
+  RunWatch watch{};
 };
 // Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
 // scheduler step are fp32. Throws NumericError when latents stop being finite. Whatever is thrown
@@ -70,6 +79,7 @@ struct Decoding {
   const VaeDecoder& decoder;
   double scaling_factor;
   WorkExchange& work;
+  RunWatch watch{};
 };
 // latents_LCYX -> RGB frames [F, H, W, 3] uint8 where the tiles come together, an undefined tensor
 // elsewhere. Throws NumericError when frames are not finite; notices a video of one colour.

@@ -240,7 +240,7 @@ at::Tensor Transformer::project_output(const at::Tensor& x_nD, const at::Tensor&
 
 at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
                                 int64_t timestep, SequenceExchange& exchange,
-                                const BlockCallback& after_block) {
+                                const ForwardWatch& watch) {
   const int64_t patch = config_.patch_size;
   const PatchGrid grid{latents_LCYX.size(0), latents_LCYX.size(2) / patch,
                        latents_LCYX.size(3) / patch};
@@ -250,9 +250,11 @@ at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor
 
   const at::Tensor time_embedding = embed_timestep(timestep);
   at::Tensor x_nD = embed_patches(latents_LCYX, text_TE, exchange.rows());
-  for (size_t i = 0; i < blocks_.size(); ++i) {
+  if (watch.on_rows) watch.on_rows(0, x_nD);
+  for (int64_t i = 0; i < config_.num_layers; ++i) {
     run_block(blocks_[i], x_nD, time_embedding, text_rows, exchange);
-    if (after_block) after_block(static_cast<int64_t>(i) + 1, config_.num_layers);
+    if (watch.on_rows) watch.on_rows(i + 1, x_nD);
+    if (watch.after_block) watch.after_block(i + 1, config_.num_layers);
   }
   const at::Tensor own = project_output(x_nD, time_embedding, exchange.rows(), text_rows);
   const at::Tensor vectors_MC = exchange.gather_rows(own, {text_rows, rows});

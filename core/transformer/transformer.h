@@ -42,6 +42,16 @@ struct TransformerBlock {
 // Called after each block with blocks done and blocks in all; may throw to stop.
 using BlockCallback = std::function<void(int64_t done, int64_t total)>;
 
+// Called with own rows x_nD after the embedding (layer 0) and after each block; looks and keeps its
+// hands off.
+using RowsCallback = std::function<void(int64_t layer, const at::Tensor& x_nD)>;
+
+// Who follows a forward pass; either may be empty.
+struct ForwardWatch {
+  BlockCallback after_block;
+  RowsCallback on_rows;
+};
+
 // diffusers: CogVideoXTransformer3DModel, 1.0 architecture. One forward pass is one guidance
 // branch, batch 1.
 class Transformer {
@@ -56,7 +66,7 @@ class Transformer {
   // latents_LCYX + text_TE' + timestep -> prediction_LCYX, in the compute dtype; the same on every
   // owner of the exchange.
   at::Tensor forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE, int64_t timestep,
-                     SequenceExchange& exchange, const BlockCallback& after_block = {});
+                     SequenceExchange& exchange, const ForwardWatch& watch = {});
 
   // The steps of forward, for tests against diffusers.
   at::Tensor embed_timestep(int64_t timestep) const;  // [time_embed_dim]

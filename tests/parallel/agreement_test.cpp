@@ -1,3 +1,4 @@
+#include "core/base/short_hash.h"
 #include "parallel/agreement.h"
 
 #include <ATen/ops/arange.h>

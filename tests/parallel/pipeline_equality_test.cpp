@@ -3,6 +3,7 @@
 
 #include <mutex>
 
+#include "core/base/short_hash.h"
 #include "parallel/agreement.h"
 #include "parallel/mesh_work.h"
 #include "parallel/ulysses_exchange.h"

@@ -14,6 +14,13 @@ using namespace test;
 using nlohmann::json;
 
 constexpr Limits kTight{.max_abs = 1e-6, .relative_l2 = 1e-6};
+// A linear schedule's table is fp32 and goes through MKL's square root, which is no correctly
+// rounded one: on 193 of 1000 entries the goldens' Zen 4 is an ulp off it, and Intel CPUs are not.
+// A last step divides by the root of what is left of 1 - alpha.
+constexpr Limits kTwoUlps{.max_abs = 2.4e-7, .relative_l2 = 1.2e-7};
+constexpr Limits kAfterTwoUlps{.max_abs = 1e-5, .relative_l2 = 1e-5};
+
+bool is_fp32_table(const json& config) { return config.value("beta_schedule", "") == "linear"; }
 
 bool is_supported(const json& config) { return config.at("beta_schedule") != "squaredcos_cap_v2"; }
 
@@ -31,7 +38,8 @@ TEST(SchedulerGolden, AlphaTablesAgreeWithDiffusers) {
       }
       const at::Tensor alphas = cumulative_alphas(parse(config, "CogVideoXDDIMScheduler"));
       EXPECT_EQ(alphas.scalar_type(), golden.output("alphas_cumprod." + name).scalar_type());
-      EXPECT_TRUE(agrees(golden, "alphas_cumprod." + name, alphas, {1e-15, 1e-15}));
+      EXPECT_TRUE(agrees(golden, "alphas_cumprod." + name, alphas,
+                         is_fp32_table(config) ? kTwoUlps : Limits{1e-15, 1e-15}));
     }
   }
 }
@@ -79,16 +87,17 @@ void follow(const GoldenCase& golden, const char* class_name) {
   at::Generator generator = make_generator(p.value("seed", uint64_t{0}));
   SchedulerMemory memory;
   at::Tensor sample = golden.input("sample").to(dtype);
+  const Limits limits = is_fp32_table(p.at("config")) ? kAfterTwoUlps : kTight;
   for (int64_t i = 0; i < static_cast<int64_t>(scheduler.timesteps().size()); ++i) {
     const at::Tensor previous =
         scheduler.step(i, golden.input("model_output", i), sample, memory, draws_from(generator));
     const std::string index = "." + std::to_string(i);
     EXPECT_EQ(previous.scalar_type(), at::kFloat) << golden.label() << index;
     if (golden.has_output("prev_sample" + index)) {
-      EXPECT_TRUE(agrees(golden, "prev_sample" + index, previous, kTight));
+      EXPECT_TRUE(agrees(golden, "prev_sample" + index, previous, limits));
     }
     if (golden.has_output("pred_original_sample" + index)) {
-      EXPECT_TRUE(agrees(golden, "pred_original_sample" + index, memory.previous_x0, kTight));
+      EXPECT_TRUE(agrees(golden, "pred_original_sample" + index, memory.previous_x0, limits));
     }
     sample = previous.to(dtype);
   }

@@ -1,0 +1,31 @@
+#include "core/pipeline/unit_ledger.h"
+
+#include "core/base/shapes.h"
+#include "core/vae/tiles.h"
+
+namespace cogvx {
+
+void UnitLedger::count_layer(SequenceExchange& exchange) {
+  row_blocks += ceil_div(exchange.rows().size(), kBlockRows);
+  for (int group = 0; group < static_cast<int>(exchange.head_groups().size()); ++group) {
+    for (const AttentionRun& run : exchange.runs(group))
+      attention_tiles += run.tile_end - run.tile_begin;
+  }
+}
+
+UnitLedger all_units(const Request& request, const Checkpoint& checkpoint, const RunExtent& run) {
+  const TransformerConfig& config = checkpoint.transformer;
+  const LatentShape latents = latent_shape(request, checkpoint);
+  const int64_t rows =
+      request.max_text_tokens + latents.frames * (latents.height / config.patch_size) *
+                                    (latents.width / config.patch_size);
+  const int64_t passes = (run.steps - run.first_step) * (request.uses_guidance() ? 2 : 1);
+  const int64_t blocks = passes * config.num_layers * ceil_div(rows, kBlockRows);
+  return {.prompts = run.prompts,
+          .row_blocks = blocks,
+          .attention_tiles = blocks * config.num_attention_heads,
+          .vae_tiles = static_cast<int64_t>(
+              plan_tiles(request.vae_tile, latents.height, latents.width).tiles.size())};
+}
+
+}  // namespace cogvx
