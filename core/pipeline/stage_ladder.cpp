@@ -76,9 +76,8 @@ std::string place_text(const Rung& rung, int64_t unit, const StageLadder& ladder
   if (rung.branch == Rung::kLatents) return "latents after " + step;
   const std::string branch = step + ", " + branch_text(rung.branch);
   if (rung.layer == Rung::kPrediction) return branch + ", prediction";
-  return branch + ", " +
-         (rung.layer == 0 ? "embedding" : "layer " + std::to_string(rung.layer)) + ", " +
-         rows_text(unit, ladder);
+  return branch + ", " + (rung.layer == 0 ? "embedding" : "layer " + std::to_string(rung.layer)) +
+         ", " + rows_text(unit, ladder);
 }
 
 StageLadder join_ladder(std::span<const std::vector<UnitHash>> witnesses, int64_t text_rows) {
@@ -145,9 +144,8 @@ json ladder_to_json(const StageLadder& ladder) {
                      {"layer", rung.layer},
                      {"units", units}});
   }
-  return {{"text_rows", ladder.text_rows},
-          {"rungs", rungs},
-          {"contradictions", ladder.contradictions}};
+  return {
+      {"text_rows", ladder.text_rows}, {"rungs", rungs}, {"contradictions", ladder.contradictions}};
 }
 
 StageLadder ladder_from_json(const json& object, const std::string& label) {

@@ -204,8 +204,7 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
                          dtype_name(dtype) + "; " + cure_for_overflow(dtype));
     }
     state = std::move(next);
-    if (recorder != nullptr)
-      recorder->whole(step_rung(step, Rung::kLatents), state.latents_LCYX);
+    if (recorder != nullptr) recorder->whole(step_rung(step, Rung::kLatents), state.latents_LCYX);
     if (run.after_step) run.after_step(state);
   }
   monitor.progress({Stage::kDenoise, total, total});

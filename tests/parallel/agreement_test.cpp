@@ -1,5 +1,5 @@
-#include "core/base/short_hash.h"
 #include "parallel/agreement.h"
+#include "core/base/short_hash.h"
 
 #include <ATen/ops/arange.h>
 #include <gtest/gtest.h>

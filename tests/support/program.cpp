@@ -17,7 +17,7 @@ namespace cogvx::test {
 
 Program::Program(const ProgramCall& call) {
   std::ofstream(folder_ / "in") << call.input;
-  std::vector<std::string> words = {(build_dir() / "app" / "cogvx-gen").string()};
+  std::vector<std::string> words = {(build_dir() / "app" / call.program).string()};
   words.insert(words.end(), call.arguments.begin(), call.arguments.end());
   if (!call.shell.empty()) words.insert(words.begin(), {"/bin/sh", "-c", call.shell, "sh"});
   std::vector<char*> argv;

@@ -17,12 +17,13 @@ struct ProgramResult {
   std::string err;
 };
 
-// How cogvx-gen of this build is started.
+// How cogvx-gen, or another program of this build, is started.
 struct ProgramCall {
   std::vector<std::string> arguments;
   std::string input{};  // its standard input
   // A line of sh that ends in running "$@", to close streams, set limits or variables before.
   std::string shell{};
+  std::string program = "cogvx-gen";
 };
 
 // A running cogvx-gen whose three streams are files of a temporary folder.

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
-#include "core/pipeline/stage_recorder.h"
 #include "core/base/short_hash.h"
+#include "core/pipeline/stage_recorder.h"
 
 namespace cogvx {
 namespace {
@@ -72,9 +72,10 @@ TEST(StageLadder, NamesTheFirstPlaceWhereTwoRunsPart) {
   EXPECT_EQ(changed({Part::kStep, 2, Rung::kLatents, 0}, 0), "latents after step 2");
   StageLadder shorter = wanted;
   shorter.rungs.erase({Part::kStep, 2, 0, 1});
-  EXPECT_EQ(first_difference(wanted, shorter),
-            "step 2, branch without the prompt, layer 1, rows 0-63 (text and video) (only the first "
-            "has it)");
+  EXPECT_EQ(
+      first_difference(wanted, shorter),
+      "step 2, branch without the prompt, layer 1, rows 0-63 (text and video) (only the first "
+      "has it)");
 }
 
 TEST(StageLadder, SaysWhereTheProcessesOfOneRunContradictEachOther) {
