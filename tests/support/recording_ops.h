@@ -1,17 +1,16 @@
 #pragma once
 
-#include <span>
 #include <vector>
 
-#include "core/ops/ops.h"
+#include "tests/support/passing_ops.h"
 
 namespace cogvx::test {
 
 // Passes every call on and keeps what linear layers and modulated norms gave, so that a test sees
 // the inside of a model.
-class RecordingOps final : public Ops {
+class RecordingOps final : public PassingOps {
  public:
-  explicit RecordingOps(Ops& inner) : inner_(inner) {}
+  using PassingOps::PassingOps;
 
   const std::vector<at::Tensor>& linears() const { return linears_; }
   const std::vector<at::Tensor>& norms() const { return norms_; }
@@ -20,9 +19,6 @@ class RecordingOps final : public Ops {
     norms_.clear();
   }
 
-  LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override {
-    return inner_.pack_linear(weight, bias);
-  }
   at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
                     const LinearCall& call) override {
     return linears_.emplace_back(inner_.linear(x, weights, call));
@@ -31,41 +27,8 @@ class RecordingOps final : public Ops {
                             const RowVectors& scale, RowSplit split) override {
     return norms_.emplace_back(inner_.modulated_norm(x, norm, shift, scale, split));
   }
-  void gated_add(at::Tensor& x, const at::Tensor& y, const RowVectors& gate,
-                 RowSplit split) override {
-    inner_.gated_add(x, y, gate, split);
-  }
-  void prepare_qkv(const at::Tensor& qkv, const QkPreparation& preparation, RowSplit split,
-                   at::Tensor& out) override {
-    inner_.prepare_qkv(qkv, preparation, split, out);
-  }
-  void attention(const at::Tensor& qkv, std::span<const AttentionRun> runs,
-                 at::Tensor& out) override {
-    inner_.attention(qkv, runs, out);
-  }
-  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) override {
-    return inner_.rms_norm(x, weight, eps);
-  }
-  at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                              const at::Tensor& bias) override {
-    return inner_.biased_attention(q, k, v, bias);
-  }
-  at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) override {
-    return inner_.gated_gelu(gate, up);
-  }
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    return inner_.convolution(x, weights);
-  }
-  void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
-    inner_.norm_silu(x, call, y);
-  }
-  void add(at::Tensor& x, const at::Tensor& y) override { inner_.add(x, y); }
-  at::Tensor upsample(const at::Tensor& x, bool in_time) override {
-    return inner_.upsample(x, in_time);
-  }
 
  private:
-  Ops& inner_;
   std::vector<at::Tensor> linears_;
   std::vector<at::Tensor> norms_;
 };

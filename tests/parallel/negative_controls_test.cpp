@@ -1,0 +1,84 @@
+// The tests of equal bytes would be worth nothing if they could not fail: each defect that makes a
+// video depend on its processes is planted, is seen, and the stage ladder says where it begins.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "core/base/thread_pool.h"
+#include "core/ops/cpu/cpu_ops.h"
+#include "parallel/ulysses_exchange.h"
+#include "tests/parallel/defects.h"
+#include "tests/parallel/mesh_pipeline.h"
+#include "tests/parallel/thread_group.h"
+
+namespace cogvx {
+namespace {
+
+using namespace test;
+
+struct Outcome {
+  StageLadder ladder;
+  at::Tensor latents;
+  at::Tensor frames;
+};
+
+Outcome run_on(const Checkpoint& checkpoint, const PipelineSetting& setting, int cp, int sp,
+               void (*plant)(ProcessParts&)) {
+  std::vector<std::vector<UnitHash>> seen(cp * sp);
+  Outcome outcome;
+  run_mesh(cp, sp, [&](const MeshGroups& groups) {
+    ThreadPool pool(1);
+    ProcessParts parts{.groups = groups,
+                       .exchange = std::make_unique<UlyssesExchange>(groups.sequence),
+                       .work = std::make_unique<MeshWork>(groups),
+                       .ops = std::make_unique<CpuOps>(pool),
+                       .text_rows = pipeline_request(checkpoint, setting).max_text_tokens};
+    if (plant != nullptr) plant(parts);
+    const PipelineResult result =
+        run_pipeline(checkpoint, setting, {*parts.exchange, *parts.work, *parts.ops});
+    seen[groups.mesh.rank] = result.seen;
+    if (groups.mesh.rank == 0) {
+      outcome.latents = result.latents;
+      outcome.frames = result.frames;
+    }
+  });
+  outcome.ladder = join_ladder(seen, pipeline_request(checkpoint, setting).max_text_tokens);
+  return outcome;
+}
+
+class NegativeControl : public testing::TestWithParam<Defect> {};
+
+TEST_P(NegativeControl, IsCaughtAndTheLadderSaysWhereItBegins) {
+  const Defect& defect = GetParam();
+  const TinyCheckpoint checkpoint(defect.checkpoint);
+  const PipelineSetting setting{.checkpoint = defect.checkpoint.c_str()};
+  const Outcome one = run_on(*checkpoint, setting, 1, 1, defect.plant);
+  const Outcome several = run_on(*checkpoint, setting, defect.cp, defect.sp, defect.plant);
+  // What the processes of one run contradict each other in, they say themselves.
+  const std::string verdict =
+      several.ladder.contradictions.empty()
+          ? first_difference(one.ladder, several.ladder).value_or("NOT SEEN")
+          : several.ladder.contradictions[0];
+  std::printf("control: %s, 1 x 1 against %d x %d: %s\n", defect.name.c_str(), defect.cp, defect.sp,
+              verdict.c_str());
+  EXPECT_EQ(verdict.find(defect.place), 0U) << verdict;
+  EXPECT_FALSE(same_bytes(one.frames, several.frames));
+}
+
+INSTANTIATE_TEST_SUITE_P(Defects, NegativeControl, testing::ValuesIn(defects()));
+
+TEST(StageLadderOfARun, IsTheSameOnEverySoundMesh) {
+  for (const char* name : {"tiny-2b", "tiny-5b"}) {
+    const TinyCheckpoint checkpoint(name);
+    const PipelineSetting setting{.checkpoint = name};
+    const Outcome one = run_on(*checkpoint, setting, 1, 1, nullptr);
+    for (const auto& [cp, sp] : {std::pair{1, 3}, std::pair{2, 2}}) {
+      const Outcome several = run_on(*checkpoint, setting, cp, sp, nullptr);
+      EXPECT_EQ(several.ladder.contradictions, std::vector<std::string>{});
+      EXPECT_EQ(first_difference(one.ladder, several.ladder), std::nullopt) << cp << " x " << sp;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cogvx
