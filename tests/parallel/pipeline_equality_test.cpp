@@ -5,7 +5,7 @@
 
 #include "parallel/agreement.h"
 #include "parallel/mesh_work.h"
-#include "parallel/ulysses_exchange.h"
+#include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
 #include "tests/support/tiny_models.h"
 
@@ -76,17 +76,25 @@ TEST_P(PipelineOnAMesh, EveryCpTimesSpGivesTheBytesOfOneProcess) {
   OneWorker one;
   const Made wanted = make(*checkpoint, setting, alone, one);
   ASSERT_EQ(wanted.frames.sizes(), at::IntArrayRef({16, 112, 160, 3}));
-  for (const auto& [cp, sp] :
-       std::vector<std::pair<int, int>>{{1, 2}, {1, 3}, {1, 5}, {1, 8}, {2, 1}, {2, 2}, {2, 3}}) {
+  struct Case {
+    int cp;
+    int sp;
+    SequenceMode mode;
+  };
+  constexpr SequenceMode kHeads = SequenceMode::kUlysses, kRows = SequenceMode::kGather;
+  for (const auto& [cp, sp, mode] :
+       {Case{1, 2, kHeads}, Case{1, 3, kHeads}, Case{1, 5, kHeads}, Case{1, 8, kHeads},
+        Case{2, 1, kHeads}, Case{2, 2, kHeads}, Case{2, 3, kHeads}, Case{1, 3, kRows},
+        Case{2, 2, kRows}, Case{1, 8, kRows}}) {
     if (cp == 2 && setting.guidance_scale <= 1) continue;
-    SCOPED_TRACE("cp " + std::to_string(cp) + ", sp " + std::to_string(sp));
-    run_mesh(cp, sp, [&](const MeshGroups& groups) {
-      UlyssesExchange exchange(groups.sequence);
+    SCOPED_TRACE("cp " + std::to_string(cp) + ", sp " + std::to_string(sp) + ", " + name_of(mode));
+    run_mesh(cp, sp, [&, mode = mode](const MeshGroups& groups) {
+      const auto exchange = make_shared_sequence(mode, groups.sequence);
       MeshWork work(groups);
       const auto agree = [&](const DenoiseState& state) {
         check_agreement(groups.world, "latents", short_hash(state.latents_LCYX));
       };
-      const Made made = make(*checkpoint, setting, exchange, work, agree);
+      const Made made = make(*checkpoint, setting, *exchange, work, agree);
       EXPECT_TRUE(same_bytes(made.latents, wanted.latents)) << "rank " << groups.mesh.rank;
       EXPECT_EQ(made.frames.defined(), groups.mesh.rank == 0);
       if (groups.mesh.rank == 0) {
