@@ -78,6 +78,7 @@ nlohmann::json placement_to_json(const Placement& placement) {
   return {{"device", placement.device},
           {"cp", placement.cp},
           {"sp", placement.sp},
+          {"sp_mode", placement.sp_mode},
           {"threads", placement.threads}};
 }
 

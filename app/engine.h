@@ -23,6 +23,7 @@ struct Placement {
   std::string device = "cpu";
   int cp = 1;
   int sp = 1;
+  std::string sp_mode = "ulysses";
   int threads = 1;  // per process
   bool operator==(const Placement&) const = default;
 };

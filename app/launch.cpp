@@ -32,6 +32,10 @@ int number(const char* name, int least, int most) {
 
 constexpr int kMaxWorld = 4096;
 
+SequenceMode sequence_mode(const Options& options) {
+  return options.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
+}
+
 }  // namespace
 
 std::optional<LaunchPlace> launch_place(const std::string& launcher) {
@@ -61,7 +65,7 @@ Ranks join_ranks(const LaunchPlace& place, const Options& options) {
       place.meeting_file.empty()
           ? Rendezvous::at_address(place.address, place.rank, place.world, kPatience)
           : Rendezvous::by_file(place.meeting_file, place.world, kPatience);
-  Ranks ranks(mesh, meeting);
+  Ranks ranks(mesh, meeting, sequence_mode(options));
   // Once all have met, the place has served; a killed supervisor leaves nothing behind.
   ranks.wait_for_all();
   if (ranks.is_first() && !place.meeting_file.empty()) {

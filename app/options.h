@@ -37,6 +37,7 @@ struct Options {
   std::string device = "auto";
   int64_t cp = 1;
   int64_t sp = 1;
+  std::string sp_mode = "ulysses";
   std::optional<int64_t> threads;
   std::string launcher = "auto";
   // output

@@ -2,14 +2,14 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstring>
 #include <numeric>
 
 #include "core/base/short_hash.h"
 #include "parallel/agreement.h"
-#include "parallel/mesh_work.h"
-#include "parallel/ulysses_exchange.h"
+#include "parallel/predicted_bytes.h"
 
 namespace cogvx::app {
 
@@ -18,19 +18,25 @@ Ranks::Ranks()
       sequence_exchange_(std::make_unique<IdentityExchange>()),
       work_(std::make_unique<OneWorker>()) {}
 
-Ranks::Ranks(const Mesh& mesh, const Rendezvous& meeting)
+Ranks::Ranks(const Mesh& mesh, const Rendezvous& meeting, SequenceMode mode)
     : mesh_(mesh),
+      mode_(mode),
       world_(meeting.make_gloo_group({"world", mesh.rank, mesh.world()})),
       sequence_(meeting.make_gloo_group(
           {"sequence-" + std::to_string(mesh.cp_rank()), mesh.sp_rank(), mesh.sp})),
       branches_(meeting.make_gloo_group(
           {"branches-" + std::to_string(mesh.sp_rank()), mesh.cp_rank(), mesh.cp})),
-      work_(std::make_unique<MeshWork>(MeshGroups{mesh, *world_, *sequence_, *branches_})) {
+      agreement_(std::make_unique<CountingGroup>(*world_)) {
+  auto work = std::make_unique<MeshWork>(MeshGroups{mesh, *world_, *sequence_, *branches_});
+  mesh_work_ = work.get();
+  work_ = std::move(work);
   // With the whole sequence at hand nothing has to move.
   if (mesh.sp == 1) {
     sequence_exchange_ = std::make_unique<IdentityExchange>();
   } else {
-    sequence_exchange_ = std::make_unique<UlyssesExchange>(*sequence_);
+    auto shared = make_shared_sequence(mode, *sequence_);
+    shared_sequence_ = shared.get();
+    sequence_exchange_ = std::move(shared);
   }
 }
 
@@ -55,11 +61,43 @@ std::vector<std::string> Ranks::gather_at_first(std::string_view bytes) {
 }
 
 void Ranks::agree(const std::string& what, const std::string& bytes) {
-  if (mesh_.world() > 1) check_agreement(*world_, what, short_hash(bytes.data(), bytes.size()));
+  if (agreement_) check_agreement(*agreement_, what, short_hash(bytes.data(), bytes.size()));
 }
 
 void Ranks::agree(const std::string& what, const at::Tensor& tensor) {
-  if (mesh_.world() > 1) check_agreement(*world_, what, short_hash(tensor));
+  if (agreement_) check_agreement(*agreement_, what, short_hash(tensor));
+}
+
+BytesMoved Ranks::bytes_moved() const {
+  BytesMoved moved;
+  if (shared_sequence_ != nullptr) moved.sequence = shared_sequence_->bytes_sent();
+  if (mesh_work_ != nullptr) moved.work = mesh_work_->bytes_sent();
+  if (agreement_) moved.agreement = agreement_->bytes_sent();
+  return moved;
+}
+
+PredictedBytes Ranks::predicted_bytes(const PassShape& pass, int64_t passes) const {
+  const SequencePlace place{mesh_.sp_rank(), mesh_.sp};
+  const int64_t layers = pass.layers * passes;
+  return {
+      .exact = {.attention = layers * predicted_layer_bytes(mode_, pass.sequence, place),
+                .gathered = passes * predicted_gather_bytes(pass.sequence, place, pass.video_rows,
+                                                            pass.output_row_bytes)},
+      .attention_if_even =
+          static_cast<double>(layers) * even_layer_bytes(mode_, pass.sequence, mesh_.sp)};
+}
+
+PassShape pass_shape(const Request& request, const Checkpoint& checkpoint) {
+  const TransformerConfig& c = checkpoint.transformer;
+  const LatentShape latents = latent_shape(request, checkpoint);
+  const int64_t patch_area = c.patch_size * c.patch_size;
+  const int64_t rows =
+      request.max_text_tokens + latents.frames * latents.height * latents.width / patch_area;
+  return {.sequence = {rows, c.num_attention_heads, c.attention_head_dim, request.dtype},
+          .layers = c.num_layers,
+          .video_rows = {request.max_text_tokens, rows},
+          .output_row_bytes =
+              patch_area * c.out_channels * static_cast<int64_t>(c10::elementSize(request.dtype))};
 }
 
 }  // namespace cogvx::app

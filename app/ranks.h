@@ -1,17 +1,45 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/pipeline/request.h"
 #include "core/pipeline/work_exchange.h"
 #include "core/transformer/sequence_exchange.h"
+#include "core/weights/checkpoint.h"
+#include "parallel/counting_group.h"
 #include "parallel/group.h"
 #include "parallel/mesh.h"
+#include "parallel/mesh_work.h"
 #include "parallel/rendezvous.h"
+#include "parallel/shared_sequence.h"
 
 namespace cogvx::app {
+
+// Bytes that this process gave to others, by purpose.
+struct BytesMoved {
+  SequenceBytes sequence;
+  WorkBytes work;
+  int64_t agreement = 0;  // hashes that are compared
+};
+
+// All that decides how many bytes the forward passes of a video move.
+struct PassShape {
+  SequenceShape sequence;
+  int64_t layers = 0;
+  RowRange video_rows;           // those that the output is gathered from
+  int64_t output_row_bytes = 0;  // of one such row
+};
+PassShape pass_shape(const Request& request, const Checkpoint& checkpoint);
+
+// What the same process will have given away through its sequence.
+struct PredictedBytes {
+  SequenceBytes exact;
+  double attention_if_even = 0;  // the formula for rows and heads that divide evenly
+};
 
 // This process among those of its run, and how it shares work with them. The last place that knows
 // how many there are.
@@ -20,7 +48,7 @@ class Ranks {
   // A run of one process.
   Ranks();
   // Waits for the others. Throws DistributedError.
-  Ranks(const Mesh& mesh, const Rendezvous& meeting);
+  Ranks(const Mesh& mesh, const Rendezvous& meeting, SequenceMode mode);
 
   const Mesh& mesh() const { return mesh_; }
   bool is_first() const { return mesh_.rank == 0; }
@@ -32,14 +60,23 @@ class Ranks {
   // Throws DistributedError where the processes hold different bytes.
   void agree(const std::string& what, const std::string& bytes);
   void agree(const std::string& what, const at::Tensor& tensor);
+  // Since the start.
+  BytesMoved bytes_moved() const;
+  // After `passes` forward passes here, one per step and own branch.
+  PredictedBytes predicted_bytes(const PassShape& pass, int64_t passes) const;
 
  private:
   Mesh mesh_;
+  SequenceMode mode_ = SequenceMode::kUlysses;
   std::unique_ptr<Group> world_;
   std::unique_ptr<Group> sequence_;
   std::unique_ptr<Group> branches_;
+  std::unique_ptr<CountingGroup> agreement_;
   std::unique_ptr<SequenceExchange> sequence_exchange_;
   std::unique_ptr<WorkExchange> work_;
+  // The same objects where they share with others, else null.
+  const SharedSequence* shared_sequence_ = nullptr;
+  const MeshWork* mesh_work_ = nullptr;
 };
 
 }  // namespace cogvx::app

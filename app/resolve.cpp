@@ -179,7 +179,11 @@ Placement choose_placement(const Options& options) {
     throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to " +
                      std::to_string(kMaxThreads) + nearest_text(threads, 1, kMaxThreads));
   }
-  return {.device = "cpu", .cp = mesh.cp, .sp = mesh.sp, .threads = static_cast<int>(threads)};
+  return {.device = "cpu",
+          .cp = mesh.cp,
+          .sp = mesh.sp,
+          .sp_mode = options.sp_mode,
+          .threads = static_cast<int>(threads)};
 }
 
 std::vector<Stage> stages_of(const Options& options) {

@@ -27,6 +27,12 @@ json units_to_json(const UnitLedger& units) {
           {"vae_tiles", units.vae_tiles}};
 }
 
+json bytes_to_json(const BytesMoved& moved) {
+  return {{"attention", moved.sequence.attention}, {"gathered", moved.sequence.gathered},
+          {"once", moved.work.once},               {"branches", moved.work.branches},
+          {"tiles", moved.work.tiles},             {"agreement", moved.agreement}};
+}
+
 json read_sidecar(const std::string& path) {
   json sidecar = read_json_object(path);
   if (member(sidecar, "cogvx_sidecar", path) != kFormat) {
@@ -48,7 +54,12 @@ json rank_report_to_json(const RankReport& report) {
   return {{"seconds", seconds},
           {"peak_memory_bytes", peaks},
           {"predicted_memory_bytes", predicted},
-          {"units", units_to_json(report.units)}};
+          {"units", units_to_json(report.units)},
+          {"bytes_sent", bytes_to_json(report.moved)},
+          {"predicted_bytes_sent",
+           {{"attention", report.predicted.exact.attention},
+            {"gathered", report.predicted.exact.gathered},
+            {"attention_if_even", report.predicted.attention_if_even}}}};
 }
 
 json report_to_json(const RunReport& report) {

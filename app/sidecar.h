@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/engine.h"
+#include "app/ranks.h"
 #include "app/resolve.h"
 #include "core/pipeline/request.h"
 #include "core/pipeline/unit_ledger.h"
@@ -29,6 +30,8 @@ struct ContinuedFrom {
 struct RankReport {
   std::vector<StageReport> stages;
   UnitLedger units;
+  BytesMoved moved;           // to other ranks
+  PredictedBytes predicted;   // of its forward passes, by the formula
 };
 nlohmann::json rank_report_to_json(const RankReport& report);
 

@@ -3,8 +3,8 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <numeric>
 
+#include "parallel/bytes.h"
 #include "parallel/ownership.h"
 
 namespace cogvx {
@@ -16,12 +16,7 @@ at::Tensor empty_like_shape(const TensorShape& shape) {
   return at::empty(shape.sizes, at::TensorOptions().dtype(shape.dtype));
 }
 
-at::Tensor as_bytes(const at::Tensor& tensor) { return tensor.flatten().view(at::kByte); }
-
-int64_t byte_count(const TensorShape& shape) {
-  return std::accumulate(shape.sizes.begin(), shape.sizes.end(),
-                         static_cast<int64_t>(c10::elementSize(shape.dtype)), std::multiplies<>());
-}
+int64_t byte_count(const TensorShape& shape) { return cogvx::byte_count(shape.sizes, shape.dtype); }
 
 // Tiles of each rank in the order in which it decodes them.
 std::vector<std::vector<int64_t>> tiles_of_ranks(std::span<const TileJob> jobs, int ranks) {
@@ -43,28 +38,25 @@ struct Round {
 }  // namespace
 
 at::Tensor MeshWork::made_once(const TensorShape& shape, const std::function<at::Tensor()>& make) {
-  const at::Tensor tensor =
-      groups_.world.rank() == kRoot ? make().contiguous() : empty_like_shape(shape);
-  groups_.world.broadcast(as_bytes(tensor), kRoot);
+  const at::Tensor tensor = once_.rank() == kRoot ? make().contiguous() : empty_like_shape(shape);
+  once_.broadcast(as_bytes(tensor), kRoot);
   return tensor;
 }
 
-bool MeshWork::owns_branch(int branch) const {
-  return groups_.mesh.cp == 1 || groups_.mesh.cp_rank() == branch;
-}
+bool MeshWork::owns_branch(int branch) const { return mesh_.cp == 1 || mesh_.cp_rank() == branch; }
 
 void MeshWork::share_branches(const TensorShape& shape, std::array<at::Tensor, 2>& predictions) {
-  if (groups_.mesh.cp == 1) return;
+  if (mesh_.cp == 1) return;
   for (int branch = 0; branch < 2; ++branch) {
     at::Tensor& prediction = predictions[branch];
     prediction = prediction.defined() ? prediction.contiguous() : empty_like_shape(shape);
-    groups_.branches.broadcast(as_bytes(prediction), branch);
+    branches_.broadcast(as_bytes(prediction), branch);
   }
 }
 
 std::vector<at::Tensor> MeshWork::run_tiles(std::span<const TileJob> jobs,
                                             const std::function<at::Tensor(int64_t)>& decode) {
-  Group& world = groups_.world;
+  Group& world = tiles_;
   const auto tiles_of = tiles_of_ranks(jobs, world.size());
   const bool at_root = world.rank() == kRoot;
   const std::vector<int64_t>& own = tiles_of[world.rank()];
@@ -84,7 +76,7 @@ std::vector<at::Tensor> MeshWork::run_tiles(std::span<const TileJob> jobs,
     }
     const at::TensorOptions bytes = at::TensorOptions().dtype(at::kByte);
     Round round{.send_B = send[kRoot] > 0 ? as_bytes(tile) : at::empty({0}, bytes),
-                .recv_B = at::empty({std::accumulate(recv.begin(), recv.end(), int64_t{0})}, bytes),
+                .recv_B = at::empty({total(recv)}, bytes),
                 .transfer = {}};
     round.transfer = world.begin_all_to_all(round.send_B, send, round.recv_B, recv);
     rounds.push_back(std::move(round));

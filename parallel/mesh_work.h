@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/pipeline/work_exchange.h"
-#include "parallel/group.h"
+#include "parallel/counting_group.h"
 #include "parallel/mesh.h"
 
 namespace cogvx {
@@ -14,12 +14,21 @@ struct MeshGroups {
   Group& branches;  // the cp ranks that hold the same part of the other branch's
 };
 
+// Bytes that a rank gave to others.
+struct WorkBytes {
+  int64_t once = 0;      // what is made once: text, noise
+  int64_t branches = 0;  // predictions
+  int64_t tiles = 0;
+  bool operator==(const WorkBytes&) const = default;
+};
+
 // Shares the pipeline's work among cp x sp processes: rank 0 makes what is made once and gets the
 // tiles; each cp half computes a guidance branch; tiles are dealt over all, largest first, and sent
 // as they are finished.
 class MeshWork final : public WorkExchange {
  public:
-  explicit MeshWork(const MeshGroups& groups) : groups_(groups) {}
+  explicit MeshWork(const MeshGroups& groups)
+      : mesh_(groups.mesh), once_(groups.world), branches_(groups.branches), tiles_(groups.world) {}
 
   at::Tensor made_once(const TensorShape& shape, const std::function<at::Tensor()>& make) override;
   bool owns_branch(int branch) const override;
@@ -27,8 +36,16 @@ class MeshWork final : public WorkExchange {
   std::vector<at::Tensor> run_tiles(std::span<const TileJob> jobs,
                                     const std::function<at::Tensor(int64_t)>& decode) override;
 
+  // Since construction.
+  WorkBytes bytes_sent() const {
+    return {once_.bytes_sent(), branches_.bytes_sent(), tiles_.bytes_sent()};
+  }
+
  private:
-  MeshGroups groups_;
+  Mesh mesh_;
+  CountingGroup once_;
+  CountingGroup branches_;
+  CountingGroup tiles_;
 };
 
 }  // namespace cogvx

@@ -73,6 +73,16 @@ std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, 
   return dealt;
 }
 
+RowRange common_rows(const AttentionRun& run, RowRange owned) {
+  return intersect({run.tile_begin * kBlockRows, run.tile_end * kBlockRows}, owned);
+}
+
+int64_t common_rows(std::span<const AttentionRun> runs, RowRange owned) {
+  int64_t rows = 0;
+  for (const AttentionRun& run : runs) rows += common_rows(run, owned).size();
+  return rows;
+}
+
 std::vector<int> deal_tiles(std::span<const int64_t> areas, int ranks) {
   check_count("ranks", ranks, 1);
   std::vector<size_t> by_area(areas.size());

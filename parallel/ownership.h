@@ -20,6 +20,10 @@ std::vector<RowRange> deal_rows(int64_t rows, int ranks);
 // is one for every rank, else runs of tiles, so that every rank has work while units last.
 std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks);
 
+// Rows that runs of query tiles and a row owner have in common; over several heads, their sum.
+RowRange common_rows(const AttentionRun& run, RowRange owned);
+int64_t common_rows(std::span<const AttentionRun> runs, RowRange owned);
+
 // VAE tiles, largest first, each to the rank with the least area so far: the owner of each tile.
 std::vector<int> deal_tiles(std::span<const int64_t> areas, int ranks);
 

@@ -13,6 +13,14 @@ void UnitLedger::count_layer(SequenceExchange& exchange) {
   }
 }
 
+UnitLedger& UnitLedger::operator+=(const UnitLedger& other) {
+  prompts += other.prompts;
+  row_blocks += other.row_blocks;
+  attention_tiles += other.attention_tiles;
+  vae_tiles += other.vae_tiles;
+  return *this;
+}
+
 UnitLedger all_units(const Request& request, const Checkpoint& checkpoint, const RunExtent& run) {
   const TransformerConfig& config = checkpoint.transformer;
   const LatentShape latents = latent_shape(request, checkpoint);

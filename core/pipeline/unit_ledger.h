@@ -16,6 +16,7 @@ struct UnitLedger {
 
   // One transformer layer as the exchange dealt it.
   void count_layer(SequenceExchange& exchange);
+  UnitLedger& operator+=(const UnitLedger& other);
   bool operator==(const UnitLedger&) const = default;
 };
 

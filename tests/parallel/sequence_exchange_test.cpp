@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "parallel/ownership.h"
-#include "parallel/ulysses_exchange.h"
+#include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
 #include "tests/parallel/tiny_transformer.h"
 #include "tests/support/test_paths.h"
@@ -45,16 +45,16 @@ class Reference {
   }
 
   // Every rank's prediction is the reference, byte for byte.
-  void expect_equal_on(int ranks, int64_t head_groups = 1) const {
+  void expect_equal_on(int ranks, SequenceMode mode, int64_t head_groups = 1) const {
     test::run_ranks(ranks, [&](Group& group) {
-      UlyssesExchange exchange(group, {.head_groups = head_groups});
+      const auto exchange = make_shared_sequence(mode, group, {.head_groups = head_groups});
       const int threads = 1 + group.rank() % 2;
       const std::vector<at::Tensor> found =
-          test::run_transformer(folder_.path(), config_, dtype_, threads, exchange, inputs_);
+          test::run_transformer(folder_.path(), config_, dtype_, threads, *exchange, inputs_);
       for (size_t i = 0; i < inputs_.size(); ++i) {
         EXPECT_EQ(different_bytes(found[i], wanted_[i]), 0)
             << "of " << wanted_[i].nbytes() << " bytes; rank " << group.rank() << " of " << ranks
-            << ", input " << i << ", " << head_groups << " head groups";
+            << ", input " << i << ", " << name_of(mode) << ", " << head_groups << " head groups";
       }
     });
   }
@@ -74,7 +74,7 @@ constexpr int kWorlds[] = {1, 2, 3, 4, 5, 8};
 TEST(SequenceExchange, ThreeRanksEqualOneRank) {
   Reference reference({.heads = 3, .rotary = true}, at::kFloat);
   reference.add(kSmall, 58);  // 130 rows: the cut runs through neither text nor video alone
-  reference.expect_equal_on(3);
+  for (const SequenceMode mode : kSequenceModes) reference.expect_equal_on(3, mode);
 }
 
 struct Case {
@@ -93,7 +93,9 @@ TEST_P(SequenceExchangeOf, EqualsOneRankOnOneToEightRanks) {
   reference.add(kSmall, 130);   // text fills whole blocks, and more than one rank
   reference.add({1, 2, 2}, 5);  // less than a block: one rank owns everything
   reference.add(kLarge, 37);    // 577 rows: more blocks than ranks, the last of one row
-  for (int ranks : kWorlds) reference.expect_equal_on(ranks);
+  for (const SequenceMode mode : kSequenceModes) {
+    for (int ranks : kWorlds) reference.expect_equal_on(ranks, mode);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -115,7 +117,10 @@ TEST(SequenceExchange, SeveralHeadGroupsEqualOne) {
     reference.add(kSmall, 59);
     reference.add(kLarge, 37);
     for (int64_t head_groups : {2, 5}) {
-      for (int ranks : {1, 3, 8}) reference.expect_equal_on(ranks, head_groups);
+      for (int ranks : {1, 3, 8}) {
+        for (const SequenceMode mode : kSequenceModes)
+          reference.expect_equal_on(ranks, mode, head_groups);
+      }
     }
   }
 }

@@ -1,4 +1,4 @@
-#include "parallel/ulysses_exchange.h"
+#include "parallel/shared_sequence.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -8,9 +8,11 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
 #include <stdexcept>
 
 #include "core/base/errors.h"
+#include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
 
 namespace cogvx {
@@ -64,13 +66,21 @@ at::Tensor run_layer(SequenceExchange& exchange, const at::Tensor& qkv_H3NE) {
   return o_nD;
 }
 
+class SharedSequenceBy : public testing::TestWithParam<SequenceMode> {
+ protected:
+  static std::unique_ptr<SharedSequence> make(Group& group, SharingOptions options = {}) {
+    return make_shared_sequence(GetParam(), group, options);
+  }
+};
+
 TEST(UlyssesExchange, EachHeadArrivesWithAllRowsInGlobalOrder) {
   const SequenceShape shape{.rows = 64 * 4 + 3, .heads = 5, .head_dim = kWidth};
   const at::Tensor wanted = all_qkv(shape);
   for (int size : {1, 2, 3, 5, 8}) {
     std::array<std::atomic<int>, 5> seen{};
     run_ranks(size, [&](Group& group) {
-      UlyssesExchange exchange(group);
+      const auto shared = make_shared_sequence(SequenceMode::kUlysses, group);
+      SharedSequence& exchange = *shared;
       exchange.begin_sequence(shape);
       const RowRange own = exchange.rows();
       exchange.send_buffer(0).copy_(wanted.narrow(2, own.begin, own.size()));
@@ -87,7 +97,33 @@ TEST(UlyssesExchange, EachHeadArrivesWithAllRowsInGlobalOrder) {
   }
 }
 
-TEST(UlyssesExchange, ResultsComeBackToTheRowsTheyBelongTo) {
+TEST(GatherExchange, KeysAndValuesOfAllRowsArriveInGlobalOrderAndQueriesStay) {
+  const SequenceShape shape{.rows = 64 * 4 + 3, .heads = 5, .head_dim = kWidth};
+  const at::Tensor wanted = all_qkv(shape);
+  for (int size : {1, 2, 3, 5, 8}) {
+    run_ranks(size, [&](Group& group) {
+      const auto shared = make_shared_sequence(SequenceMode::kGather, group, {.head_groups = 2});
+      shared->begin_sequence(shape);
+      const RowRange own = shared->rows();
+      for (int g = 0; g < 2; ++g) {
+        const HeadGroup heads = shared->head_groups()[g];
+        const at::Tensor all = wanted.narrow(0, heads.begin, heads.size());
+        shared->send_buffer(g).copy_(all.narrow(2, own.begin, own.size()));
+        shared->begin_to_heads(g);
+        const at::Tensor arrived = shared->finish_to_heads(g);
+        const auto part = [](const at::Tensor& qkv_H3NE, int64_t i) {
+          return qkv_H3NE.select(1, i);
+        };
+        EXPECT_TRUE(at::equal(part(arrived, 0).narrow(1, own.begin, own.size()),
+                              part(all, 0).narrow(1, own.begin, own.size())));
+        EXPECT_TRUE(at::equal(part(arrived, 1), part(all, 1)));
+        EXPECT_TRUE(at::equal(part(arrived, 2), part(all, 2)));
+      }
+    });
+  }
+}
+
+TEST_P(SharedSequenceBy, ResultsComeBackToTheRowsTheyBelongTo) {
   for (int64_t heads : {1, 3, 8}) {
     for (int64_t rows : {2, 64, 129, 64 * 9 + 1}) {
       const SequenceShape shape{.rows = rows, .heads = heads, .head_dim = kWidth};
@@ -96,7 +132,8 @@ TEST(UlyssesExchange, ResultsComeBackToTheRowsTheyBelongTo) {
       for (int size : {1, 2, 3, 4, 8}) {
         for (int64_t head_groups : {1, 2, 9}) {
           run_ranks(size, [&](Group& group) {
-            UlyssesExchange exchange(group, {.head_groups = head_groups});
+            const auto shared = make(group, {.head_groups = head_groups});
+            SharedSequence& exchange = *shared;
             exchange.begin_sequence(shape);
             const RowRange own = exchange.rows();
             for (int layer = 0; layer < 2; ++layer) {
@@ -112,13 +149,14 @@ TEST(UlyssesExchange, ResultsComeBackToTheRowsTheyBelongTo) {
   }
 }
 
-TEST(UlyssesExchange, GatherGivesEveryoneTheRangeOnly) {
+TEST_P(SharedSequenceBy, GatherGivesEveryoneTheRangeOnly) {
   const SequenceShape shape{.rows = 200, .heads = 2, .head_dim = kWidth};
   const at::Tensor wanted =
       at::arange(150 * 3, at::TensorOptions().dtype(at::kFloat)).view({150, 3});
   for (int size : {1, 2, 3, 6}) {
     run_ranks(size, [&](Group& group) {
-      UlyssesExchange exchange(group);
+      const auto shared = make(group);
+      SharedSequence& exchange = *shared;
       exchange.begin_sequence(shape);
       const RowRange own = intersect(exchange.rows(), {50, 200});
       const at::Tensor part =
@@ -128,10 +166,11 @@ TEST(UlyssesExchange, GatherGivesEveryoneTheRangeOnly) {
   }
 }
 
-TEST(UlyssesExchange, AGroupOfOneMovesWhatIdentityExchangeHolds) {
+TEST_P(SharedSequenceBy, AGroupOfOneMovesWhatIdentityExchangeHolds) {
   const SequenceShape shape{.rows = 131, .heads = 3, .head_dim = kWidth};
   SingleGroup group;
-  UlyssesExchange exchange(group);
+  const auto shared = make(group);
+  SharedSequence& exchange = *shared;
   IdentityExchange identity;
   exchange.begin_sequence(shape);
   identity.begin_sequence(shape);
@@ -139,45 +178,13 @@ TEST(UlyssesExchange, AGroupOfOneMovesWhatIdentityExchangeHolds) {
   const auto ours = exchange.runs(0), theirs = identity.runs(0);
   EXPECT_TRUE(std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end()));
   EXPECT_TRUE(at::equal(run_layer(exchange, all_qkv(shape)), run_layer(identity, all_qkv(shape))));
-  EXPECT_EQ(exchange.bytes_sent(), 0);
+  EXPECT_EQ(exchange.bytes_sent(), SequenceBytes{});
 }
 
-TEST(UlyssesExchange, EvenSharesSendTheBytesOfTheFormulaAndNoMore) {
-  for (int64_t size : {1, 2, 4}) {
-    const SequenceShape shape{.rows = 64 * 8, .heads = 8, .head_dim = kWidth};
-    const int64_t elements = shape.rows * shape.heads * shape.head_dim;
-    run_ranks(static_cast<int>(size), [&](Group& group) {
-      UlyssesExchange exchange(group);
-      exchange.begin_sequence(shape);
-      for (int64_t layer = 1; layer <= 3; ++layer) {
-        run_layer(exchange, all_qkv(shape));
-        EXPECT_EQ(exchange.bytes_sent(), layer * 4 * 4 * elements * (size - 1) / (size * size));
-      }
-    });
-  }
-}
-
-TEST(UlyssesExchange, UnevenSharesSendInAllWhatTheFormulaSays) {
-  // Whole heads: unevenness moves bytes from rank to rank, it hardly adds any.
-  const SequenceShape shape{.rows = 17776, .heads = 30, .head_dim = kWidth};
-  const int64_t size = 8;
-  std::atomic<int64_t> sent = 0;
-  run_ranks(static_cast<int>(size), [&](Group& group) {
-    UlyssesExchange exchange(group);
-    exchange.begin_sequence(shape);
-    exchange.begin_to_heads(0);
-    exchange.finish_to_heads(0);
-    exchange.begin_to_rows(0);
-    exchange.finish_to_rows(0);
-    sent += exchange.bytes_sent();
-  });
-  const double formula = 4.0 * 4 * 17776 * 30 * kWidth * (size - 1) / size;
-  EXPECT_NEAR(static_cast<double>(sent.load()) / formula, 1.0, 0.001);
-}
-
-TEST(UlyssesExchange, ASequenceOfAnotherShapeIsSharedAnew) {
-  run_ranks(3, [](Group& group) {
-    UlyssesExchange exchange(group, {.head_groups = 2});
+TEST_P(SharedSequenceBy, ASequenceOfAnotherShapeIsSharedAnew) {
+  run_ranks(3, [&](Group& group) {
+    const auto shared = make(group, {.head_groups = 2});
+    SharedSequence& exchange = *shared;
     for (int64_t rows : {300, 65, 300, 1}) {
       const SequenceShape shape{.rows = rows, .heads = 4, .head_dim = kWidth};
       exchange.begin_sequence(shape);
@@ -189,9 +196,10 @@ TEST(UlyssesExchange, ASequenceOfAnotherShapeIsSharedAnew) {
   });
 }
 
-TEST(UlyssesExchange, CallsOutOfTurnAreRefused) {
+TEST_P(SharedSequenceBy, CallsOutOfTurnAreRefused) {
   SingleGroup group;
-  UlyssesExchange exchange(group);
+  const auto shared = make(group);
+  SharedSequence& exchange = *shared;
   exchange.begin_sequence({.rows = 65, .heads = 1, .head_dim = kWidth});
   EXPECT_THROW(exchange.finish_to_heads(0), std::logic_error);
   exchange.begin_to_heads(0);
@@ -199,8 +207,11 @@ TEST(UlyssesExchange, CallsOutOfTurnAreRefused) {
   EXPECT_THROW(exchange.begin_sequence({.rows = 66, .heads = 1, .head_dim = kWidth}),
                std::logic_error);
   EXPECT_THROW(exchange.gather_rows(at::arange(6).view({3, 2}), {0, 65}), std::logic_error);
-  EXPECT_THROW(UlyssesExchange(group, {.head_groups = 0}), UsageError);
+  EXPECT_THROW(make(group, {.head_groups = 0}), UsageError);
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, SharedSequenceBy, testing::ValuesIn(kSequenceModes),
+                         [](const auto& mode) { return name_of(mode.param); });
 
 }  // namespace
 }  // namespace cogvx
