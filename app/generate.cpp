@@ -221,8 +221,8 @@ class Run {
     const int branches =
         request().uses_guidance() ? ranks_.work().owns_branch(0) + ranks_.work().owns_branch(1) : 1;
     report_.own.moved = ranks_.bytes_moved();
-    report_.own.predicted = ranks_.predicted_bytes(
-        pass_shape(request(), checkpoint_), (extent_.steps - extent_.first_step) * branches);
+    report_.own.predicted = ranks_.predicted_bytes(pass_shape(request(), checkpoint_),
+                                                   (extent_.steps - extent_.first_step) * branches);
     std::vector<std::string> reports =
         ranks_.gather_at_first(rank_report_to_json(report_.own).dump());
     if (!reports.empty()) report_.others.assign(reports.begin() + 1, reports.end());

@@ -28,9 +28,12 @@ json units_to_json(const UnitLedger& units) {
 }
 
 json bytes_to_json(const BytesMoved& moved) {
-  return {{"attention", moved.sequence.attention}, {"gathered", moved.sequence.gathered},
-          {"once", moved.work.once},               {"branches", moved.work.branches},
-          {"tiles", moved.work.tiles},             {"agreement", moved.agreement}};
+  return {{"attention", moved.sequence.attention},
+          {"gathered", moved.sequence.gathered},
+          {"once", moved.work.once},
+          {"branches", moved.work.branches},
+          {"tiles", moved.work.tiles},
+          {"agreement", moved.agreement}};
 }
 
 json read_sidecar(const std::string& path) {

@@ -30,8 +30,8 @@ struct ContinuedFrom {
 struct RankReport {
   std::vector<StageReport> stages;
   UnitLedger units;
-  BytesMoved moved;           // to other ranks
-  PredictedBytes predicted;   // of its forward passes, by the formula
+  BytesMoved moved;          // to other ranks
+  PredictedBytes predicted;  // of its forward passes, by the formula
 };
 nlohmann::json rank_report_to_json(const RankReport& report);
 
