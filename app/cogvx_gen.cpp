@@ -103,7 +103,7 @@ int run(int argc, const char* const* argv, std::optional<Console>& console) {
     return supervise(arguments_for_ranks(argc, argv, options), static_cast<int>(world),
                      stop_signal);
   }
-  Ranks ranks = place && place->world > 1 ? join_ranks(*place, options) : Ranks();
+  Ranks ranks = place ? join_ranks(*place, options) : Ranks();
   console.emplace(options, ranks.is_first() ? Console::Voice::kFull : Console::Voice::kErrorsOnly);
   generate(options, *console, stop_signal, ranks);
   return 0;

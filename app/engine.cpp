@@ -21,8 +21,8 @@ std::map<std::string, std::string> bit_changing_environment() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const size_t end = text.find('=');
-    // Ours, and nothing but a record.
-    if (text.substr(0, end) == "TORCH_FR_BUFFER_SIZE") continue;
+    // How bytes move changes none of them.
+    if (text.starts_with("TORCH_FR_") || text.starts_with("TORCH_NCCL_")) continue;
     for (const std::string_view prefix : kBitChangers) {
       if (end != std::string_view::npos && text.starts_with(prefix)) {
         found.emplace(text.substr(0, end), text.substr(end + 1));

@@ -1,11 +1,13 @@
 #include "app/launch.h"
 
-#include <charconv>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
-#include "app/supervisor.h"
 #include "core/base/errors.h"
 
 namespace cogvx::app {
@@ -14,56 +16,50 @@ namespace {
 // Processes of a large job may start minutes apart.
 constexpr std::chrono::minutes kPatience{10};
 
-std::optional<std::string> variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
-int number(const char* name, int least, int most) {
-  const std::string text = variable(name).value_or("");
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) {
-    throw UsageError(std::string(name) + " is '" + text + "', wanted " + std::to_string(least) +
-                     " to " + std::to_string(most) + "; was this process started by a launcher?");
-  }
-  return value;
-}
-
-constexpr int kMaxWorld = 4096;
-
 SequenceMode sequence_mode(const Options& options) {
   return options.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
+}
+
+// Where launchers name a folder, all processes make it and rank 0 takes it away. It must be ours:
+// others may write where it lies.
+void make_meeting_folder(const std::filesystem::path& folder) {
+  if (mkdir(folder.c_str(), 0700) == 0) return;
+  struct stat found {};
+  if (errno != EEXIST || lstat(folder.c_str(), &found) != 0 || !S_ISDIR(found.st_mode) ||
+      found.st_uid != getuid()) {
+    throw OutputError(folder.string() +
+                      ": cannot make a folder for the processes to meet in; set TMPDIR to one that "
+                      "can be written");
+  }
 }
 
 }  // namespace
 
 std::optional<LaunchPlace> launch_place(const std::string& launcher) {
-  if (const auto file = variable(kMeetingVariable)) {
-    const int world = number(kWorldVariable, 1, kMaxWorld);
-    return LaunchPlace{
-        .rank = number(kRankVariable, 0, world - 1), .world = world, .meeting_file = *file};
-  }
-  if (launcher == "spawn" || launcher == "none") return std::nullopt;
-  if (variable("RANK") && variable("WORLD_SIZE")) {
-    const int world = number("WORLD_SIZE", 1, kMaxWorld);
-    return LaunchPlace{.rank = number("RANK", 0, world - 1),
-                       .world = world,
-                       .meeting_file = {},
-                       .address = {variable("MASTER_ADDR").value_or("127.0.0.1"),
-                                   static_cast<uint16_t>(number("MASTER_PORT", 1, 65535))}};
-  }
-  if (launcher == "env")
-    throw UsageError("--launcher env: RANK and WORLD_SIZE are not set; start it with torchrun");
-  return std::nullopt;
+  return find_place(
+      [](const std::string& name) -> std::optional<std::string> {
+        const char* value = std::getenv(name.c_str());
+        if (value == nullptr) return std::nullopt;
+        return value;
+      },
+      launcher);
 }
 
 Ranks join_ranks(const LaunchPlace& place, const Options& options) {
   const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
                               place.world, place.rank);
+  if (place.world == 1) return Ranks();
+  if (!place.meeting_file.empty())
+    make_meeting_folder(std::filesystem::path(place.meeting_file).parent_path());
   const Rendezvous meeting =
       place.meeting_file.empty()
-          ? Rendezvous::at_address(place.address, place.rank, place.world, kPatience)
+          ? Rendezvous::at_address(place.address,
+                                   {.rank = place.rank,
+                                    .world = place.world,
+                                    .one_machine = place.local_world == place.world,
+                                    .listens = place.rank == 0 && !place.launcher_listens,
+                                    .attempt = place.attempt,
+                                    .patience = kPatience})
           : Rendezvous::by_file(place.meeting_file, place.world, kPatience);
   Ranks ranks(mesh, meeting, sequence_mode(options));
   // Once all have met, the place has served; a killed supervisor leaves nothing behind.

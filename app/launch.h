@@ -3,22 +3,13 @@
 #include <optional>
 #include <string>
 
+#include "app/launch_environment.h"
 #include "app/options.h"
 #include "app/ranks.h"
 
 namespace cogvx::app {
 
-// Where a launcher put this process.
-struct LaunchPlace {
-  int rank = 0;
-  int world = 1;
-  std::string meeting_file;       // from our own supervisor
-  Rendezvous::Address address{};  // from torchrun and the like
-};
-
-// From the environment that the supervisor or torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT)
-// sets; nothing where no launcher started this process, or --launcher says not to look. Throws
-// UsageError.
+// By this process's environment: see find_place.
 std::optional<LaunchPlace> launch_place(const std::string& launcher);
 
 // Joins the other processes as cp x sp. Throws UsageError where the launcher started another number

@@ -1,5 +1,11 @@
 #include "parallel/rendezvous.h"
 
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <mutex>
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
@@ -27,6 +33,55 @@ std::string first_line(const std::exception& error) {
 void switch_off_flight_recorder() {
   static std::once_flag once;
   std::call_once(once, [] { setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1); });
+}
+
+// The address of this machine that its connections to `target` come from. A machine's own name
+// often leads to its loopback address, which no other machine reaches.
+std::string local_address_towards(const Rendezvous::Address& target) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_DGRAM;
+  const std::string port = std::to_string(target.port);
+  if (getaddrinfo(target.host.c_str(), port.c_str(), &hints, &found) != 0)
+    throw std::runtime_error("the name " + target.host + " has no address");
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> list(found, freeaddrinfo);
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    const int socket_fd = socket(entry->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket_fd < 0) continue;
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    char text[NI_MAXHOST] = {};
+    // Connecting a datagram socket sends nothing; it chooses the way.
+    const bool known = connect(socket_fd, entry->ai_addr, entry->ai_addrlen) == 0 &&
+                       getsockname(socket_fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+                       getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text, sizeof text,
+                                   nullptr, 0, NI_NUMERICHOST) == 0;
+    close(socket_fd);
+    if (known) return text;
+  }
+  throw std::runtime_error("there is no way from this machine to " + target.host);
+}
+
+bool is_loopback(const std::string& address) {
+  return address == "::1" || address.starts_with("127.");
+}
+
+// Where a machine's own name leads to its loopback address, the first of its others.
+std::string own_address(const Rendezvous::Address& target, bool one_machine) {
+  const std::string address = local_address_towards(target);
+  if (one_machine || !is_loopback(address)) return address;
+  ifaddrs* found = nullptr;
+  if (getifaddrs(&found) != 0) return address;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> list(found, freeifaddrs);
+  for (const ifaddrs* entry = found; entry != nullptr; entry = entry->ifa_next) {
+    char text[NI_MAXHOST] = {};
+    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET ||
+        (entry->ifa_flags & IFF_UP) == 0 || (entry->ifa_flags & IFF_LOOPBACK) != 0 ||
+        getnameinfo(entry->ifa_addr, sizeof(sockaddr_in), text, sizeof text, nullptr, 0,
+                    NI_NUMERICHOST) != 0)
+      continue;
+    return text;
+  }
+  return address;
 }
 
 class GlooGroup final : public Group {
@@ -101,32 +156,36 @@ class GlooGroup final : public Group {
 struct Rendezvous::Meeting {
   c10::intrusive_ptr<c10d::Store> store;
   std::chrono::milliseconds patience;
-  bool one_machine;
+  std::string own_address;  // by which the others reach this process
 };
 
 Rendezvous Rendezvous::by_file(const std::filesystem::path& file, int world,
                                std::chrono::seconds patience) {
   auto store = c10::make_intrusive<c10d::FileStore>(file.string(), world);
   store->setTimeout(patience);
-  return Rendezvous(std::make_shared<Meeting>(Meeting{store, patience, true}));
+  return Rendezvous(std::make_shared<Meeting>(Meeting{store, patience, "127.0.0.1"}));
 }
 
-Rendezvous Rendezvous::at_address(const Address& address, int rank, int world,
-                                  std::chrono::seconds patience) {
+Rendezvous Rendezvous::at_address(const Address& address, const Caller& caller) {
   c10d::TCPStoreOptions options;
   options.port = address.port;
-  options.isServer = rank == 0;
-  options.numWorkers = world;
+  options.isServer = caller.listens;
+  options.numWorkers = caller.world;
   options.waitWorkers = false;
-  options.timeout = patience;
+  options.timeout = caller.patience;
   try {
     auto store = c10::make_intrusive<c10d::TCPStore>(address.host, options);
-    return Rendezvous(std::make_shared<Meeting>(Meeting{store, patience, false}));
+    return Rendezvous(std::make_shared<Meeting>(
+        Meeting{c10::make_intrusive<c10d::PrefixStore>("cogvx-" + caller.attempt, store),
+                caller.patience, own_address(address, caller.one_machine)}));
   } catch (const std::exception& error) {
-    throw DistributedError("rank " + std::to_string(rank) +
-                           (rank == 0 ? " cannot listen at " : " cannot reach rank 0 at ") +
-                           address.host + ":" + std::to_string(address.port) + ": " +
-                           first_line(error));
+    const std::string place = address.host + ":" + std::to_string(address.port);
+    throw DistributedError("rank " + std::to_string(caller.rank) +
+                           (caller.listens ? " cannot listen at " + place + ": "
+                                           : " cannot reach the others at " + place + ": ") +
+                           first_line(error) +
+                           (caller.listens ? "; set MASTER_PORT to a port that is free"
+                                           : "; are MASTER_ADDR and MASTER_PORT rank 0's?"));
   }
 }
 
@@ -134,9 +193,8 @@ std::unique_ptr<Group> Rendezvous::make_gloo_group(const GroupPlace& place) cons
   switch_off_flight_recorder();
   auto options = c10d::ProcessGroupGloo::Options::create(meeting_->patience);
   try {
-    options->devices.push_back(meeting_->one_machine
-                                   ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
-                                   : c10d::ProcessGroupGloo::createDefaultDevice());
+    options->devices.push_back(
+        c10d::ProcessGroupGloo::createDeviceForHostname(meeting_->own_address));
     auto store = c10::make_intrusive<c10d::PrefixStore>(place.name, meeting_->store);
     return std::make_unique<GlooGroup>(
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, place.rank, place.size, options), place);

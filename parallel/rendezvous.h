@@ -31,9 +31,17 @@ class Rendezvous {
   // can be taken.
   static Rendezvous by_file(const std::filesystem::path& file, int world,
                             std::chrono::seconds patience);
-  // Processes of several machines: rank 0 listens, the others call. Throws DistributedError.
-  static Rendezvous at_address(const Address& address, int rank, int world,
-                               std::chrono::seconds patience);
+  // Processes of several machines: one listens, be it their launcher, the others call. Throws
+  // DistributedError.
+  struct Caller {
+    int rank = 0;
+    int world = 1;
+    bool one_machine = true;
+    bool listens = false;
+    std::string attempt{};  // of a launcher that starts the processes again beside the old store
+    std::chrono::seconds patience{};
+  };
+  static Rendezvous at_address(const Address& address, const Caller& caller);
 
   // A group of processes that move bytes between CPU tensors. Throws DistributedError where they do
   // not come together in time.

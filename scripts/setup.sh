@@ -9,7 +9,8 @@ packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pi
   libcli11-dev libspdlog-dev nlohmann-json3-dev libsentencepiece-dev
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  clang libclang-rt-dev llvm)  # for scripts/fuzz.sh alone
+  clang libclang-rt-dev llvm   # for scripts/fuzz.sh alone
+  openmpi-bin iproute2)        # for tests of launchers
 lists=(scripts/wheels.txt)
 quiet=0
 for argument in "$@"; do
@@ -42,6 +43,8 @@ install_debian_packages() {
   for package in "${missing[@]}"; do
     case "$package" in
       cmake|clang-format|ccache|ffmpeg) command -v "$package" >/dev/null && continue ;;
+      openmpi-bin) command -v mpirun >/dev/null && continue ;;
+      iproute2) command -v ip >/dev/null && continue ;;
       ninja-build) command -v ninja >/dev/null && continue ;;
       clang) { command -v clang++ || command -v clang++-14; } >/dev/null && continue ;;
       llvm) { command -v llvm-cov || command -v llvm-cov-14; } >/dev/null && continue ;;

@@ -140,13 +140,16 @@ TEST(GlooGroup, RanksMeetAtAnAddressTooAndATakenPortIsAnError) {
   const Rendezvous::Address address{"127.0.0.1", test::free_port()};
   for (int rank = 0; rank < 2; ++rank) {
     threads.emplace_back([&, rank] {
-      const Rendezvous meeting = Rendezvous::at_address(address, rank, 2, seconds(20));
+      const Rendezvous meeting = Rendezvous::at_address(
+          address, {.rank = rank, .world = 2, .listens = rank == 0, .patience = seconds(20)});
       const auto group = meeting.make_gloo_group({"all", rank, 2});
       const at::Tensor word = bytes(1, rank + 7);
       group->broadcast(word, 0);
       EXPECT_EQ(word.item<int>(), 7);
       if (rank == 0) {
-        EXPECT_THROW(Rendezvous::at_address(address, 0, 2, seconds(1)), DistributedError);
+        EXPECT_THROW(
+            Rendezvous::at_address(address, {.world = 2, .listens = true, .patience = seconds(1)}),
+            DistributedError);
       }
       group->barrier();
     });
