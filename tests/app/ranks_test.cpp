@@ -78,6 +78,18 @@ TEST_F(RanksOf, EveryCpTimesSpGivesTheVideoOfOneProcess) {
   EXPECT_TRUE(processes().empty());
 }
 
+TEST_F(RanksOf, TheOtherWayToShareAttentionGivesTheSameBytes) {
+  const std::vector<std::string> request = {"--steps", "4", "--overwrite", "-o", path("v.mp4")};
+  const json one = finished(request);
+  for (const char* sp : {"2", "4"}) {
+    std::vector<std::string> flags = request;
+    flags.insert(flags.end(), {"--sp", sp, "--sp-mode", "gather"});
+    const json report = finished(flags);
+    EXPECT_EQ(report["sha256_frames"], one["sha256_frames"]) << "sp " << sp;
+    EXPECT_EQ(report["placement"]["sp_mode"], "gather");
+  }
+}
+
 TEST_F(RanksOf, WhenOneIsKilledAllEndAndTheRunGoesOnAtAnotherSize) {
   const std::vector<std::string> request = {"--steps", "60", "--scheduler", "dpm"};
   std::vector<std::string> flags = request;
