@@ -314,7 +314,8 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
               Ranks& ranks) {
   check_options(given);
   Options options = given;
-  Checkpoint checkpoint = open_checkpoint(options.model);
+  Checkpoint checkpoint = open_checkpoint(
+      options.model, ranks.is_first() ? TextEncoder::kHere : TextEncoder::kElsewhere);
   const Continuation saved = read_continuation(options, checkpoint);
   // The seed of a run that goes on has been picked already.
   if (!saved.path.empty() && options.seed == -1)

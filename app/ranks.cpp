@@ -83,6 +83,8 @@ PredictedBytes Ranks::predicted_bytes(const PassShape& pass, int64_t passes) con
       .exact = {.attention = layers * predicted_layer_bytes(mode_, pass.sequence, place),
                 .gathered = passes * predicted_gather_bytes(pass.sequence, place, pass.video_rows,
                                                             pass.output_row_bytes)},
+      // With two branches each is predicted in one half of the ranks, once per step.
+      .branches = mesh_.cp == 2 ? passes * pass.video_rows.size() * pass.output_row_bytes : 0,
       .attention_if_even =
           static_cast<double>(layers) * even_layer_bytes(mode_, pass.sequence, mesh_.sp)};
 }

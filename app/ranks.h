@@ -35,9 +35,10 @@ struct PassShape {
 };
 PassShape pass_shape(const Request& request, const Checkpoint& checkpoint);
 
-// What the same process will have given away through its sequence.
+// What the same process will have given away in the denoising steps.
 struct PredictedBytes {
   SequenceBytes exact;
+  int64_t branches = 0;
   double attention_if_even = 0;  // the formula for rows and heads that divide evenly
 };
 

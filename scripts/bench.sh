@@ -10,8 +10,6 @@ mkdir -p build out
 cmake -S . -B build -G Ninja -DCOGVX_BUILD_BENCHMARKS=ON >build/configure.log 2>&1 ||
   { tail -n 20 build/configure.log >&2; die "cmake could not configure 'build'; see above and build/configure.log"; }
 ninja -C build -j "$(build_jobs)" --quiet cogvx_bench || die "the build failed; the first error is above"
-[ -e out/bench-2b/model_index.json ] ||
-  python3 scripts/make_random_checkpoint.py --geometry 2b --layers 2 --slim-vae 16 \
-    --tokenizer configs/demo/tokenizer/spiece.model out/bench-2b
+bench_checkpoint
 COGVX_BENCH_CHECKPOINT=out/bench-2b exec build/tests/bench/cogvx_bench \
   --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true "$@"

@@ -28,3 +28,10 @@ source_files() {
   done <"$list"
   rm -f "$list"
 }
+
+# Two layers of 2B's geometry with random weights, for benchmarks.
+bench_checkpoint() {
+  [ -e out/bench-2b/model_index.json ] ||
+    python3 scripts/make_random_checkpoint.py --geometry 2b --layers 2 --slim-vae 16 \
+      --tokenizer configs/demo/tokenizer/spiece.model out/bench-2b
+}

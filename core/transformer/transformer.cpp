@@ -132,14 +132,18 @@ at::Tensor Transformer::embed_timestep(int64_t timestep) const {
   return ops_.linear(hidden, time_linear_2_).squeeze(0);
 }
 
-void Transformer::prepare_positions(const PatchGrid& grid) {
-  if (grid == grid_) return;
+void Transformer::prepare_positions(const PatchGrid& grid, RowRange tokens) {
+  if (grid == grid_ && tokens == tokens_) return;
   grid_ = grid;
+  tokens_ = tokens;
   if (config_.use_rotary_positional_embeddings) {
     rotary_ = rotary_positions(config_, grid);
-  } else {
-    sincos_MD_ = sincos_positions(config_, grid, dtype_);
+    return;
   }
+  const at::Tensor all_MD = sincos_positions(config_, grid, dtype_);
+  const bool whole = tokens.size() == grid.tokens();
+  // A table as wide as the activations: what others need does not stay.
+  sincos_mD_ = whole ? all_MD : all_MD.narrow(0, tokens.begin, tokens.size()).clone();
 }
 
 // Text rows and video rows of a block go through different layers, so the unit is the part of a
@@ -149,19 +153,19 @@ at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::
   const int64_t patch = config_.patch_size;
   const PatchGrid grid{latents_LCYX.size(0), latents_LCYX.size(2) / patch,
                        latents_LCYX.size(3) / patch};
-  prepare_positions(grid);
   const int64_t text_rows = text_TE.size(0);
+  const RowRange video_rows = intersect(rows, {text_rows, text_rows + grid.tokens()});
+  const RowRange tokens{video_rows.begin - text_rows, video_rows.end - text_rows};
+  prepare_positions(grid, tokens);
   std::vector<at::Tensor> parts;
   if (const RowRange own = intersect(rows, {0, text_rows}); own.size() > 0) {
     parts.push_back(ops_.linear(text_TE.narrow(0, own.begin, own.size()), text_proj_,
                                 {.first_row = own.begin}));
   }
-  if (const RowRange own = intersect(rows, {text_rows, text_rows + grid.tokens()});
-      own.size() > 0) {
-    const RowRange tokens{own.begin - text_rows, own.end - text_rows};
+  if (tokens.size() > 0) {
     at::Tensor video = ops_.linear(patch_vectors(latents_LCYX, patch, tokens), patch_proj_,
-                                   {.first_row = own.begin});
-    if (sincos_MD_.defined()) video += sincos_MD_.narrow(0, tokens.begin, tokens.size());
+                                   {.first_row = video_rows.begin});
+    if (sincos_mD_.defined()) video += sincos_mD_;
     parts.push_back(video);
   }
   return parts.empty() ? at::empty({0, config_.width()}, text_TE.options()) : at::cat(parts);

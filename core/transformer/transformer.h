@@ -84,7 +84,7 @@ class Transformer {
                     RowSplit split, SequenceExchange& exchange);
   at::Tensor feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
                           const Modulation& m, RowSplit split);
-  void prepare_positions(const PatchGrid& grid);
+  void prepare_positions(const PatchGrid& grid, RowRange tokens);
   at::Tensor project_output(const at::Tensor& x_nD, const at::Tensor& time_embedding, RowRange rows,
                             int64_t text_rows);
 
@@ -100,8 +100,9 @@ class Transformer {
   AdaLayerNorm norm_out_;
   LinearWeights proj_out_;
 
-  PatchGrid grid_;  // the grid the tables below were made for
-  at::Tensor sincos_MD_;
+  PatchGrid grid_;  // the grid and own video tokens the tables below were made for
+  RowRange tokens_;
+  at::Tensor sincos_mD_;  // of own tokens
   RotaryTables rotary_;
 };
 

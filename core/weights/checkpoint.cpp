@@ -48,7 +48,7 @@ void check_supported(const Checkpoint& c) {
 
 }  // namespace
 
-Checkpoint open_checkpoint(const fs::path& dir) {
+Checkpoint open_checkpoint(const fs::path& dir, TextEncoder text_encoder) {
   require_folder(dir, "--model takes a diffusers checkpoint directory");
   Checkpoint c;
   c.dir = dir;
@@ -65,7 +65,7 @@ Checkpoint open_checkpoint(const fs::path& dir) {
   // Mapping reads the headers only, and finds missing and cut files before hours of work.
   c.stored_dtype = WeightMap(dir / "transformer", "diffusion_pytorch_model").stored_dtype();
   WeightMap(dir / "vae", "diffusion_pytorch_model");
-  WeightMap(dir / "text_encoder", "model");
+  if (text_encoder == TextEncoder::kHere) WeightMap(dir / "text_encoder", "model");
   require_file(dir / "tokenizer" / "spiece.model", "is the download complete?");
   return c;
 }

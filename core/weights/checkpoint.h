@@ -18,7 +18,10 @@ struct Checkpoint {
   std::string stored_dtype;  // of the transformer: "F32", "F16" or "BF16"
 };
 
+// Whether this process is to run the text encoder; where it is not, its weights are not looked for.
+enum class TextEncoder { kHere, kElsewhere };
 // Throws DataError when a config or weight file is missing, unreadable or does not fit the others.
-Checkpoint open_checkpoint(const std::filesystem::path& dir);
+Checkpoint open_checkpoint(const std::filesystem::path& dir,
+                           TextEncoder text_encoder = TextEncoder::kHere);
 
 }  // namespace cogvx

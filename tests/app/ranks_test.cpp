@@ -78,6 +78,18 @@ TEST_F(RanksOf, EveryCpTimesSpGivesTheVideoOfOneProcess) {
   EXPECT_TRUE(processes().empty());
 }
 
+TEST_F(RanksOf, TheOtherWayToShareAttentionGivesTheSameBytes) {
+  const std::vector<std::string> request = {"--steps", "4", "--overwrite", "-o", path("v.mp4")};
+  const json one = finished(request);
+  for (const char* sp : {"2", "4"}) {
+    std::vector<std::string> flags = request;
+    flags.insert(flags.end(), {"--sp", sp, "--sp-mode", "gather"});
+    const json report = finished(flags);
+    EXPECT_EQ(report["sha256_frames"], one["sha256_frames"]) << "sp " << sp;
+    EXPECT_EQ(report["placement"]["sp_mode"], "gather");
+  }
+}
+
 TEST_F(RanksOf, WhenOneIsKilledAllEndAndTheRunGoesOnAtAnotherSize) {
   const std::vector<std::string> request = {"--steps", "60", "--scheduler", "dpm"};
   std::vector<std::string> flags = request;
@@ -159,6 +171,21 @@ TEST_F(RanksOf, ALaunchersEnvironmentGivesTheRank) {
   EXPECT_EQ(from_second.exit_code, 0) << from_second.err;
   EXPECT_EQ(from_second.out, "");
   EXPECT_EQ(json::parse(from_first.out)["sha256_frames"], one["sha256_frames"]);
+}
+
+TEST_F(RanksOf, OnlyRankZeroNeedsTheTextEncoder) {
+  fs::copy(demo_model(), path("model"), fs::copy_options::recursive);
+  ASSERT_TRUE(fs::remove(folder_ / "model" / "text_encoder" / "model.safetensors"));
+  const std::string port = std::to_string(free_port());
+  std::vector<std::string> arguments = command({"--steps", "2", "--sp", "2", "-o", path("v.mp4")});
+  Program first({.arguments = arguments, .input = {}, .shell = as_rank(0, 2, port)});
+  arguments.insert(arguments.end(), {"--model", path("model")});
+  Program second({.arguments = arguments, .input = {}, .shell = as_rank(1, 2, port)});
+  // The second first: where it fails, the first waits for it.
+  const ProgramResult from_second = second.wait();
+  EXPECT_EQ(from_second.exit_code, 0) << from_second.err;
+  const ProgramResult from_first = first.wait();
+  EXPECT_EQ(from_first.exit_code, 0) << from_first.err;
 }
 
 TEST_F(RanksOf, AWorldThatIsNotCpTimesSpIsNamedWithBoth) {
