@@ -59,10 +59,12 @@ void notice_one_colour(const at::Tensor& rgb_FYX3, const Monitor& monitor) {
 // One forward pass per branch -> guided prediction, fp32.
 class GuidedPrediction {
  public:
+  // Of a step: the share that is done, and how many blocks of the branch.
+  using PartCallback = std::function<void(double part, int64_t layer, int64_t layers)>;
+
   explicit GuidedPrediction(const Denoising& run) : run_(run) {}
 
-  at::Tensor at_step(int64_t timestep, const at::Tensor& latents,
-                     const std::function<void(double)>& part_done) {
+  at::Tensor at_step(int64_t timestep, const at::Tensor& latents, const PartCallback& part_done) {
     const Request& request = run_.request;
     if (!request.uses_guidance())
       return run_branch(run_.text.prompt, timestep, latents, part_done).to(at::kFloat);
@@ -73,7 +75,9 @@ class GuidedPrediction {
     for (int branch = 0; branch < 2; ++branch) {
       if (!run_.work.owns_branch(branch)) continue;
       predictions[branch] = run_branch(texts[branch], timestep, latents,
-                                       [&](double part) { part_done((done + part) / owned); });
+                                       [&](double part, int64_t layer, int64_t layers) {
+                                         part_done((done + part) / owned, layer, layers);
+                                       });
       ++done;
     }
     run_.work.share_branches({latents.sizes().vec(), request.dtype}, predictions);
@@ -87,9 +91,9 @@ class GuidedPrediction {
 
  private:
   at::Tensor run_branch(const at::Tensor& text_TE, int64_t timestep, const at::Tensor& latents,
-                        const std::function<void(double)>& part_done) {
+                        const PartCallback& part_done) {
     const auto after_block = [&](int64_t done, int64_t total) {
-      part_done(static_cast<double>(done) / static_cast<double>(total));
+      part_done(static_cast<double>(done) / static_cast<double>(total), done, total);
     };
     return run_.transformer.forward(latents, text_TE, timestep, run_.exchange, after_block);
   }
@@ -158,9 +162,10 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
     const int64_t step = state.next_step;
     monitor.progress({Stage::kDenoise, step, total});
     const at::Tensor output =
-        prediction.at_step(scheduler.timesteps()[step], state.latents_LCYX, [&](double part) {
-          monitor.progress({Stage::kDenoise, step, total, part});
-        });
+        prediction.at_step(scheduler.timesteps()[step], state.latents_LCYX,
+                           [&](double part, int64_t layer, int64_t layers) {
+                             monitor.progress({Stage::kDenoise, step, total, part, layer, layers});
+                           });
     // Whole or not at all: a step that fails, even in its noise, leaves the state it began with.
     DenoiseState next{.latents_LCYX = {},
                       .memory = state.memory,
@@ -202,7 +207,8 @@ at::Tensor decode_latents(const Decoding& run, const at::Tensor& latents_LCYX,
     at::Tensor frames =
         decode_tile(run.decoder, scaled_CLYX, layout.tiles[i], [&](int64_t chunk, int64_t chunks) {
           monitor.progress({Stage::kDecode, done, total,
-                            static_cast<double>(chunk) / static_cast<double>(chunks)});
+                            static_cast<double>(chunk) / static_cast<double>(chunks), chunk,
+                            chunks});
         });
     ++done;
     return frames;
