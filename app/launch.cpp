@@ -37,17 +37,24 @@ constexpr int kMaxWorld = 4096;
 std::optional<LaunchPlace> launch_place(const std::string& launcher) {
   if (const auto file = variable(kMeetingVariable)) {
     const int world = number(kWorldVariable, 1, kMaxWorld);
-    return LaunchPlace{
-        .rank = number(kRankVariable, 0, world - 1), .world = world, .meeting_file = *file};
+    return LaunchPlace{.rank = number(kRankVariable, 0, world - 1),
+                       .world = world,
+                       .meeting_file = *file,
+                       .address = {},
+                       .local_world = world,
+                       .supervised = true};
   }
   if (launcher == "spawn" || launcher == "none") return std::nullopt;
   if (variable("RANK") && variable("WORLD_SIZE")) {
     const int world = number("WORLD_SIZE", 1, kMaxWorld);
+    const int local_world =
+        variable("LOCAL_WORLD_SIZE") ? number("LOCAL_WORLD_SIZE", 1, world) : world;
     return LaunchPlace{.rank = number("RANK", 0, world - 1),
                        .world = world,
                        .meeting_file = {},
                        .address = {variable("MASTER_ADDR").value_or("127.0.0.1"),
-                                   static_cast<uint16_t>(number("MASTER_PORT", 1, 65535))}};
+                                   static_cast<uint16_t>(number("MASTER_PORT", 1, 65535))},
+                       .local_world = local_world};
   }
   if (launcher == "env")
     throw UsageError("--launcher env: RANK and WORLD_SIZE are not set; start it with torchrun");

@@ -14,6 +14,8 @@ struct LaunchPlace {
   int world = 1;
   std::string meeting_file;       // from our own supervisor
   Rendezvous::Address address{};  // from torchrun and the like
+  int local_world = 1;            // processes of the run on this machine
+  bool supervised = false;        // by our own supervisor, on this machine
 };
 
 // From the environment that the supervisor or torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT)

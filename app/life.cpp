@@ -22,9 +22,9 @@ std::string life_file(const std::string& meeting_file) { return meeting_file + "
 void Life::begin(const LaunchPlace& place) {
   rank_ = place.rank;
   board_ = place.meeting_file.empty()
-               ? std::make_unique<LifeBoard>(place.world)
-               : std::make_unique<LifeBoard>(life_file(place.meeting_file), place.world);
-  if (place.supervised) heartbeat_ = std::make_unique<Heartbeat>(*board_, rank_);
+               ? std::make_shared<LifeBoard>(place.world)
+               : std::make_shared<LifeBoard>(life_file(place.meeting_file), place.world);
+  if (place.supervised) heartbeat_ = std::make_unique<Heartbeat>(board_, rank_);
 }
 
 void Life::listen(const LaunchPlace& place, int64_t limit_seconds,
@@ -45,7 +45,7 @@ void Life::listen(const LaunchPlace& place, int64_t limit_seconds,
     if (rank_ == 0) std::this_thread::sleep_for(kTimeToHear);
     end(line);
   };
-  heartbeat_ = std::make_unique<Heartbeat>(*board_, rank_, std::move(listening));
+  heartbeat_ = std::make_unique<Heartbeat>(board_, rank_, std::move(listening));
 }
 
 void Life::show(const Progress& now) {

@@ -17,10 +17,13 @@ class Life {
   // The sign of life begins; under our supervisor it is he who listens to it. Throws OutputError.
   void begin(const LaunchPlace& place);
   // Under any other launcher: listens to the others, all of which have met. A process that waits
-  // for one that is silent cannot be woken, so `end` is called in another thread, with one line that
-  // says who is silent and what was rescued; it must end the process.
+  // for one that is silent cannot be woken, so `end` is called in another thread, with one line
+  // that says who is silent and what was rescued; it must end the process.
   void listen(const LaunchPlace& place, int64_t limit_seconds,
               std::function<void(const std::string&)> end);
+
+  // Leaves in order.
+  void end() { heartbeat_.reset(); }
 
   void show(const Progress& now);
   // "rank 2 of 4, denoise, step 3 of 50, layer 12 of 30: "; empty for one process.
@@ -43,7 +46,7 @@ class Life {
   int rank_ = 0;
   std::mutex mutex_;
   std::function<std::string()> rescue_;
-  std::unique_ptr<LifeBoard> board_;
+  std::shared_ptr<LifeBoard> board_;
   std::unique_ptr<Heartbeat> heartbeat_;  // the first to go
 };
 

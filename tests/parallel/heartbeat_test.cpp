@@ -120,20 +120,21 @@ TEST(SilenceWatch, OfSignsThatAreRelayedASilentOneIsStillNamed) {
 }
 
 TEST(Heartbeat, BeatsUntilItEndsInOrder) {
-  LifeBoard board(1);
+  const auto board = std::make_shared<LifeBoard>(1);
   {
     Heartbeat heartbeat(board, 0, {.limit = 50ms, .mirror = {}, .on_silence = [](int) {}});
-    for (int i = 0; i < 1000 && board.beats(0) < 3; ++i) std::this_thread::sleep_for(10ms);
-    EXPECT_GE(board.beats(0), 3U);
-    EXPECT_FALSE(board.has_left(0));
+    for (int i = 0; i < 1000 && board->beats(0) < 3; ++i) std::this_thread::sleep_for(10ms);
+    EXPECT_GE(board->beats(0), 3U);
+    EXPECT_FALSE(board->has_left(0));
   }
-  EXPECT_TRUE(board.has_left(0));
+  EXPECT_TRUE(board->has_left(0));
 }
 
 TEST(Heartbeat, HearsOfASilentRankThroughTheStoreOnEveryOtherRank) {
   const uint16_t port = test::free_port();
   const auto server = Rendezvous::at_address({"127.0.0.1", port}, 0, 3, 10s);
-  LifeBoard boards[3] = {LifeBoard(3), LifeBoard(3), LifeBoard(3)};
+  std::shared_ptr<LifeBoard> boards[3];
+  for (auto& board : boards) board = std::make_shared<LifeBoard>(3);
   std::atomic<int> named[3] = {-1, -1, -1};
   const auto beat = [&](int rank) {
     return std::make_unique<Heartbeat>(
@@ -142,27 +143,43 @@ TEST(Heartbeat, HearsOfASilentRankThroughTheStoreOnEveryOtherRank) {
                              .mirror = make_store_mirror("127.0.0.1", port, rank, 3, 250ms),
                              .on_silence = [&named, rank](int missed) { named[rank] = missed; }});
   };
-  boards[0].show(0, {Stage::kLoad});
+  boards[0]->show(0, {Stage::kLoad});
   const auto zero = beat(0), one = beat(1);
   {
     // What rank 2 shows comes to rank 1; where it leaves in order nobody misses it.
-    boards[2].show(2, {Stage::kDenoise, 3, 6});
+    boards[2]->show(2, {Stage::kDenoise, 3, 6});
     const auto two = beat(2);
-    for (int i = 0; i < 1000 && !boards[1].position(2); ++i) std::this_thread::sleep_for(10ms);
-    ASSERT_TRUE(boards[1].position(2));
-    EXPECT_EQ(boards[1].position(2)->done, 3);
+    for (int i = 0; i < 1000 && !boards[1]->position(2); ++i) std::this_thread::sleep_for(10ms);
+    ASSERT_TRUE(boards[1]->position(2));
+    EXPECT_EQ(boards[1]->position(2)->done, 3);
   }
   std::this_thread::sleep_for(2000ms);
   EXPECT_EQ(named[0], -1);
   EXPECT_EQ(named[1], -1);
   // A sign that is older than all that rank 2 gave: as if it stood still.
   const auto mirror = make_store_mirror("127.0.0.1", port, 2, 3, 250ms);
-  boards[2].put(2, {.beats = 1, .position = 0});
-  mirror->exchange(boards[2]);
+  boards[2]->put(2, {.beats = 1, .position = 0});
+  mirror->exchange(*boards[2]);
   for (int i = 0; i < 1000 && (named[0] < 0 || named[1] < 0); ++i)
     std::this_thread::sleep_for(10ms);
   EXPECT_EQ(named[0], 2);
   EXPECT_EQ(named[1], 2);
+}
+
+// An exchange that never returns.
+class StuckMirror final : public LifeMirror {
+ public:
+  void exchange(LifeBoard&) noexcept override { std::this_thread::sleep_for(24h); }
+};
+
+TEST(Heartbeat, NamesTheRelayWhereAnExchangeWithItNeverEnds) {
+  std::atomic<int> named = -1;
+  Heartbeat heartbeat(std::make_shared<LifeBoard>(3), 1,
+                      {.limit = 200ms,
+                       .mirror = std::make_unique<StuckMirror>(),
+                       .on_silence = [&](int missed) { named = missed; }});
+  for (int i = 0; i < 1000 && named < 0; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(named, 0);
 }
 
 }  // namespace
