@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <optional>
@@ -9,7 +10,9 @@
 #include "app/engine.h"
 #include "app/generate.h"
 #include "app/launch.h"
+#include "app/life.h"
 #include "app/options.h"
+#include "app/rank_process.h"
 #include "app/resolve.h"
 #include "app/standard_streams.h"
 #include "app/supervisor.h"
@@ -76,21 +79,44 @@ bool answer(const Options& options) {
   return true;
 }
 
-// What can be refused is refused here, once, and not by every process. What may not be read or
-// picked twice is handed down.
-std::vector<std::string> arguments_for_ranks(int argc, const char* const* argv,
-                                             const Options& options) {
-  check_options(options);
-  RunPlan plan = resolve(options, open_checkpoint(options.model));
-  std::vector<std::string> arguments(argv, argv + argc);
-  if (options.seed == -1)
-    arguments.insert(arguments.end(), {"--seed", std::to_string(plan.request.seed)});
-  if (options.prompt_file == "-")
-    throw UsageError("--prompt-file - is for one process; give the prompt with --prompt");
-  return arguments;
+// Where this process's own log lies; empty where none is wanted. Throws OutputError.
+std::string own_log(const Options& options, int rank) {
+  if (options.log_dir.empty()) return "";
+  std::error_code error;
+  std::filesystem::create_directories(options.log_dir, error);
+  if (error) {
+    throw OutputError("--log-dir " + options.log_dir + ": cannot be made: " + error.message() +
+                      "; name a folder that can be written");
+  }
+  return rank_log(options.log_dir, rank);
 }
 
-int run(int argc, const char* const* argv, std::optional<Console>& console) {
+// What can be refused is refused here, once, and not by every process. What may not be read or
+// picked twice is handed down.
+Supervision supervision(int argc, const char* const* argv, const Options& options) {
+  check_options(options);
+  Supervision run{.arguments = {argv, argv + argc},
+                  .world = static_cast<int>(options.cp * options.sp),
+                  .log_dir = options.log_dir,
+                  .dist_timeout = options.dist_timeout};
+  const RunPlan plan =
+      resolve(options, open_checkpoint(options.model), {.processes_here = run.world});
+  if (options.seed == -1)
+    run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
+  if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
+    run.input = plan.request.prompt;
+  // So that a folder that cannot be written is one line, not one of each process.
+  if (!options.log_dir.empty()) Console(options, Console::Voice::kFull, own_log(options, 0));
+  return run;
+}
+
+// Ends the process at once: the others of the run are lost, and this one waits for them.
+[[noreturn]] void end_lost(Console& console, const std::string& line) {
+  console.error(line);
+  _exit(7);
+}
+
+int run(int argc, const char* const* argv, std::optional<Console>& console, Life& life) {
   const Options options = parse_options(argc, argv);
   if (answer(options)) return 0;
   const std::optional<LaunchPlace> place = launch_place(options.launcher);
@@ -99,13 +125,28 @@ int run(int argc, const char* const* argv, std::optional<Console>& console) {
     throw UsageError("--launcher none starts one process, --cp x --sp is " + std::to_string(world) +
                      "; drop one of them");
   }
-  if (!place && world != 1 && !options.dump_config) {
-    return supervise(arguments_for_ranks(argc, argv, options), static_cast<int>(world),
-                     stop_signal);
+  if (!place && world != 1 && !options.dump_config)
+    return supervise(supervision(argc, argv, options), stop_signal);
+  const int rank = place ? place->rank : 0;
+  console.emplace(options, rank == 0 ? Console::Voice::kFull : Console::Voice::kErrorsOnly,
+                  own_log(options, rank));
+  if (place) check_world(*place, options);
+  if (!place || place->world == 1) {
+    Ranks alone;
+    generate(options, *console, stop_signal, alone, life, /*processes_here=*/1);
+    return 0;
   }
-  Ranks ranks = place ? join_ranks(*place, options) : Ranks();
-  console.emplace(options, ranks.is_first() ? Console::Voice::kFull : Console::Voice::kErrorsOnly);
-  generate(options, *console, stop_signal, ranks);
+  check_options(options);
+  make_meeting_place(*place);
+  life.begin(*place);
+  Ranks ranks = join_ranks(*place, options);
+  if (!place->supervised) {
+    life.listen(*place, options.dist_timeout,
+                [&](const std::string& line) { end_lost(*console, line); });
+  }
+  generate(options, *console, stop_signal, ranks, life, place->local_world);
+  // While rank 0's store is there to be told.
+  life.end();
   return 0;
 }
 
@@ -139,11 +180,12 @@ int main(int argc, char** argv) {
   watch_signals();
   install_allocator();
   std::optional<Console> console;
+  Life life;
   try {
-    return run(argc, argv, console);
+    return run(argc, argv, console, life);
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
-    const std::string text = text_of(error, code);
+    const std::string text = life.where() + text_of(error, code);
     if (console) {
       console->error(text);
     } else {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "app/position_text.h"
 #include "core/base/errors.h"
 
 namespace cogvx::app {
@@ -32,51 +33,39 @@ std::string seconds_text(double seconds) {
   return text;
 }
 
-const char* piece_name(Stage stage) {
-  switch (stage) {
-    case Stage::kDenoise:
-      return "step";
-    case Stage::kDecode:
-      return "tile";
-    case Stage::kEncodeText:
-      return "layer";
-    case Stage::kWrite:
-      return "frame";
-    case Stage::kLoad:
-      return "layer";
+spdlog::sink_ptr file_sink(const std::string& path, const std::string& option) {
+  try {
+    return std::make_shared<spdlog::sinks::basic_file_sink_mt>(path, /*truncate=*/false);
+  } catch (const spdlog::spdlog_ex& error) {
+    throw OutputError(option + ": cannot be written: " + error.what());
   }
-  return "part";
 }
 
 }  // namespace
 
-Console::Console(const Options& options, Voice voice)
+Console::Console(const Options& options, Voice voice, const std::string& rank_log)
     : stage_start_(Clock::now()), last_shown_(stage_start_) {
+  const bool errors_only = voice == Voice::kErrorsOnly;
   std::vector<spdlog::sink_ptr> sinks = {std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
   sinks[0]->set_pattern("cogvx-gen: %^%l%$: %v");
-  if (!options.log_file.empty() && voice == Voice::kFull) {
-    try {
-      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.log_file,
-                                                                          /*truncate=*/false));
-    } catch (const spdlog::spdlog_ex& error) {
-      throw OutputError("--log-file " + options.log_file + ": cannot be written: " + error.what());
-    }
-  }
+  if (errors_only) sinks[0]->set_level(spdlog::level::err);
+  if (!options.log_file.empty() && voice == Voice::kFull)
+    sinks.push_back(file_sink(options.log_file, "--log-file " + options.log_file));
+  if (!rank_log.empty()) sinks.push_back(file_sink(rank_log, "--log-dir: " + rank_log));
   logger_ = std::make_shared<spdlog::logger>("cogvx", sinks.begin(), sinks.end());
-  const bool errors_only = voice == Voice::kErrorsOnly;
-  logger_->set_level(errors_only       ? spdlog::level::err
-                     : options.quiet   ? spdlog::level::warn
+  logger_->set_level(options.quiet     ? spdlog::level::warn
                      : options.verbose ? spdlog::level::debug
                                        : spdlog::level::info);
   logger_->flush_on(spdlog::level::info);
 
   const bool terminal = isatty(STDERR_FILENO) == 1;
   const std::string& style = options.progress;
-  style_ = errors_only || options.quiet || style == "none" ? Style::kNone
-           : style == "json"                               ? Style::kJson
-           : style == "bar"                                ? Style::kBar
-           : style == "plain"                              ? Style::kPlain
-                              : (terminal ? Style::kBar : Style::kPlain);
+  style_ = options.quiet || style == "none" ? Style::kNone
+           : errors_only                    ? (rank_log.empty() ? Style::kNone : Style::kPlain)
+           : style == "json"                ? Style::kJson
+           : style == "bar"                 ? Style::kBar
+           : style == "plain"               ? Style::kPlain
+                                            : (terminal ? Style::kBar : Style::kPlain);
 }
 
 void Console::info(const std::string& text) {

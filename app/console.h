@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -21,7 +22,9 @@ class Console {
  public:
   // Only rank 0 of a run speaks, beyond errors.
   enum class Voice { kFull, kErrorsOnly };
-  explicit Console(const Options& options, Voice voice = Voice::kFull);
+  // `rank_log`: a file for all that this process has to say; empty for none. Throws OutputError.
+  explicit Console(const Options& options, Voice voice = Voice::kFull,
+                   const std::string& rank_log = "");
   ~Console() { end_line(); }
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
@@ -42,7 +45,7 @@ class Console {
 
   std::shared_ptr<spdlog::logger> logger_;
   Style style_;
-  bool bar_open_ = false;
+  std::atomic<bool> bar_open_ = false;
   Stage stage_ = Stage::kLoad;
   bool started_ = false;
   int64_t first_done_ = 0;

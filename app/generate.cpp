@@ -33,18 +33,23 @@ namespace {
 class Run {
  public:
   Run(const Options& options, Checkpoint checkpoint, RunPlan plan, Console& console,
-      const std::atomic<int>& stop_signal, Ranks& ranks)
+      const std::atomic<int>& stop_signal, Ranks& ranks, Life& life)
       : options_(options),
         checkpoint_(std::move(checkpoint)),
         console_(console),
         ranks_(ranks),
+        life_(life),
         pool_(plan.placement.threads),
         ops_(pool_),
         trace_(options.trace, ranks) {
     report_.plan = std::move(plan);
     report_.engine = find_engine();
     memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
-    monitor_ = {.on_progress = [this](const Progress& now) { console_.progress(now); },
+    monitor_ = {.on_progress =
+                    [this](const Progress& now) {
+                      life_.show(now);
+                      console_.progress(now);
+                    },
                 .on_notice = [this](const std::string& text) { console_.warn(text); },
                 .stop_signal = &stop_signal};
   }
@@ -179,24 +184,23 @@ class Run {
     set_identity(request().checkpoint.transformer, weights.content_sha256(),
                  &CheckpointIdentity::transformer, "transformer");
     ranks_.agree("the transformer", request().checkpoint.transformer);
-    StateKeeper keeper(report_.plan.output, request(), console_);
+    StateKeeper keeper(report_.plan.output, request(), state, console_);
+    const auto rescue = [&] { return ranks_.is_first() ? keeper.keep_interrupted() : ""; };
+    const Life::Rescue at_once(life_, rescue);
     const auto after_step = [&](const DenoiseState& now) {
       trace_.collect();
       ranks_.agree("the latents after step " + std::to_string(now.next_step), now.latents_LCYX);
       if (ranks_.is_first()) keeper.after_step(now);
     };
     // A stop that was asked for, and another process that has gone.
-    const auto keep = [&](Error& error) {
-      if (ranks_.is_first()) error.add(keeper.keep_interrupted(state));
-    };
     try {
       denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step, watch()},
               state, monitor_);
     } catch (Interrupted& stop) {
-      keep(stop);
+      stop.add(rescue());
       throw;
     } catch (DistributedError& loss) {
-      keep(loss);
+      loss.add(rescue());
       throw;
     }
   }
@@ -250,6 +254,7 @@ class Run {
 
   template <typename F>
   void in_stage(Stage stage, const F& work) {
+    life_.show({stage});
     release_free_memory();
     reset_peak_resident();
     const auto start = std::chrono::steady_clock::now();
@@ -278,6 +283,7 @@ class Run {
   Checkpoint checkpoint_;
   Console& console_;
   Ranks& ranks_;
+  Life& life_;
   ThreadPool pool_;
   CpuOps ops_;
   Trace trace_;
@@ -311,7 +317,7 @@ void notice_environment(const Engine& engine, std::vector<std::string>& notices)
 }  // namespace
 
 void generate(const Options& given, Console& console, const std::atomic<int>& stop_signal,
-              Ranks& ranks) {
+              Ranks& ranks, Life& life, int processes_here) {
   check_options(given);
   Options options = given;
   Checkpoint checkpoint = open_checkpoint(
@@ -325,8 +331,9 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
         {{1}, at::kLong}, [] { return at::full({1}, pick_seed(), at::kLong); });
     options.seed = picked.item<int64_t>();
   }
-  RunPlan plan =
-      resolve(options, checkpoint, ranks.is_first() ? Role::kWritesResults : Role::kHelps);
+  RunPlan plan = resolve(options, checkpoint,
+                         {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps,
+                          .processes_here = processes_here});
   const Engine engine = find_engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
   ranks.agree("the request", request_to_json(plan.request).dump());
@@ -341,7 +348,7 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
     return finish_standard_output("--dump-config is cut");
   }
   notice_environment(engine, plan.notices);
-  Run run(options, std::move(checkpoint), std::move(plan), console, stop_signal, ranks);
+  Run run(options, std::move(checkpoint), std::move(plan), console, stop_signal, ranks, life);
   if (!options.from.empty())
     run.expect_checkpoint(sidecar_request(options.from).checkpoint, options.from);
   if (!saved.path.empty()) {

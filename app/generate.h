@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "app/console.h"
+#include "app/life.h"
 #include "app/options.h"
 #include "app/ranks.h"
 
@@ -10,8 +11,9 @@ namespace cogvx::app {
 
 // One video from options to files; prints its path or its JSON on standard output. Throws what the
 // libraries throw.
-// Every process of a run calls it; rank 0 writes and prints.
+// Every process of a run calls it; rank 0 writes and prints. `processes_here`: of the run, on this
+// machine.
 void generate(const Options& options, Console& console, const std::atomic<int>& stop_signal,
-              Ranks& ranks);
+              Ranks& ranks, Life& life, int processes_here);
 
 }  // namespace cogvx::app

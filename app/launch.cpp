@@ -20,9 +20,16 @@ SequenceMode sequence_mode(const Options& options) {
   return options.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
 }
 
-// Where launchers name a folder, all processes make it and rank 0 takes it away. It must be ours:
-// others may write where it lies.
-void make_meeting_folder(const std::filesystem::path& folder) {
+Mesh mesh_of(const LaunchPlace& place, const Options& options) {
+  return make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp), place.world,
+                   place.rank);
+}
+
+}  // namespace
+
+void make_meeting_place(const LaunchPlace& place) {
+  if (place.meeting_file.empty()) return;
+  const std::filesystem::path folder = std::filesystem::path(place.meeting_file).parent_path();
   if (mkdir(folder.c_str(), 0700) == 0) return;
   struct stat found {};
   if (errno != EEXIST || lstat(folder.c_str(), &found) != 0 || !S_ISDIR(found.st_mode) ||
@@ -32,8 +39,6 @@ void make_meeting_folder(const std::filesystem::path& folder) {
                       "can be written");
   }
 }
-
-}  // namespace
 
 std::optional<LaunchPlace> launch_place(const std::string& launcher) {
   return find_place(
@@ -45,12 +50,10 @@ std::optional<LaunchPlace> launch_place(const std::string& launcher) {
       launcher);
 }
 
+void check_world(const LaunchPlace& place, const Options& options) { mesh_of(place, options); }
+
 Ranks join_ranks(const LaunchPlace& place, const Options& options) {
-  const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
-                              place.world, place.rank);
-  if (place.world == 1) return Ranks();
-  if (!place.meeting_file.empty())
-    make_meeting_folder(std::filesystem::path(place.meeting_file).parent_path());
+  const Mesh mesh = mesh_of(place, options);
   const Rendezvous meeting =
       place.meeting_file.empty()
           ? Rendezvous::at_address(place.address,

@@ -60,21 +60,22 @@ Rows video_options() {
 
 Rows where_options() {
   return in_group(
-      "where", {
-                   row({"--device"}, "D", "auto, cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
-                   row({"--cp", "--cfg-parallel"}, "N",
-                       "processes for the guidance branches, 1 or 2", &O::cp),
-                   row({"--sp", "--seq-parallel"}, "N",
-                       "processes that share the sequence, 1 or more", &O::sp),
-                   row({"--sp-mode"}, "M",
-                       "how they share attention: ulysses (by heads) or gather (by rows)",
-                       &O::sp_mode, {"ulysses", "gather"}),
-                   row({"--launcher"}, "L",
-                       "auto, spawn (start processes), env (torchrun's variables) or none",
-                       &O::launcher, {"auto", "spawn", "env", "none"}),
-                   row({"--threads"}, "N",
-                       "of each process; default: all cores; never changes a byte", &O::threads),
-               });
+      "where",
+      {
+          row({"--device"}, "D", "auto, cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
+          row({"--cp", "--cfg-parallel"}, "N", "processes for the guidance branches, 1 or 2",
+              &O::cp),
+          row({"--sp", "--seq-parallel"}, "N", "processes that share the sequence, 1 or more",
+              &O::sp),
+          row({"--launcher"}, "L",
+              "auto, spawn (start processes), env (a launcher's variables) or none", &O::launcher,
+              {"auto", "spawn", "env", "none"}),
+          row({"--dist-timeout"}, "S",
+              "seconds without a sign of life until a process is given up (60)", &O::dist_timeout),
+          row({"--log-dir"}, "DIR", "each process's messages, in DIR/rank-<r>.log", &O::log_dir),
+          row({"--threads"}, "N",
+              "of each process; default: cores / processes; never changes a byte", &O::threads),
+      });
 }
 
 Rows output_options() {

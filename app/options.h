@@ -40,6 +40,8 @@ struct Options {
   std::string sp_mode = "ulysses";
   std::optional<int64_t> threads;
   std::string launcher = "auto";
+  int64_t dist_timeout = 60;  // seconds
+  std::string log_dir;
   // output
   std::optional<std::string> output;  // output.mp4, or .mkv with ffv1
   bool overwrite = false;

@@ -22,6 +22,7 @@ constexpr int64_t kSizeStep = 16;  // 8 of the VAE times 2 of the patches
 constexpr int64_t kMaxExtent = 8192;
 constexpr int64_t kMaxFrames = 1024;
 constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxTimeout = 86400;
 constexpr int64_t kTileHeightStep = 48;
 constexpr int64_t kTileWidthStep = 40;
 
@@ -165,7 +166,7 @@ int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
   return tokens;
 }
 
-Placement choose_placement(const Options& options) {
+Placement choose_placement(const Options& options, int processes_here) {
   if (options.device == "cuda") {
     const CudaReport report = probe_cuda(program_folder());
     throw DeviceError(
@@ -174,7 +175,7 @@ Placement choose_placement(const Options& options) {
   }
   const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
                               static_cast<int>(options.cp * options.sp), /*rank=*/0);
-  const int64_t threads = options.threads.value_or(std::max(1, available_cores() / mesh.world()));
+  const int64_t threads = options.threads.value_or(std::max(1, available_cores() / processes_here));
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to " +
                      std::to_string(kMaxThreads) + nearest_text(threads, 1, kMaxThreads));
@@ -198,6 +199,11 @@ void check_options(const Options& options) {
     throw UsageError(
         "--model is missing: the checkpoint directory, for example --model configs/demo");
   check_exclusive(options);
+  if (options.dist_timeout < 1 || options.dist_timeout > kMaxTimeout) {
+    throw UsageError("--dist-timeout is " + std::to_string(options.dist_timeout) +
+                     ", wanted seconds from 1 to " + std::to_string(kMaxTimeout) +
+                     nearest_text(options.dist_timeout, 1, kMaxTimeout));
+  }
   if (!options.prompt && options.prompt_file.empty()) {
     throw UsageError(
         "--prompt is missing: what to show (an explicitly empty --prompt \"\" is legal)");
@@ -211,10 +217,10 @@ int64_t pick_seed() {
   return picked;
 }
 
-RunPlan resolve(const Options& options, const Checkpoint& checkpoint, Role role) {
+RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part) {
   RunPlan plan{.kind = find_kind(checkpoint),
                .request = {},
-               .placement = choose_placement(options),
+               .placement = choose_placement(options, part.processes_here),
                .output = {},
                .notices = {}};
   Request& r = plan.request;
@@ -245,7 +251,8 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, Role role)
     check_memory(plan_memory(checkpoint, r, plan.placement.threads), stages_of(options),
                  plan.notices);
   }
-  if (role == Role::kWritesResults) plan.output = plan_output(options, plan.kind, r, plan.notices);
+  if (part.role == Role::kWritesResults)
+    plan.output = plan_output(options, plan.kind, r, plan.notices);
   return plan;
 }
 

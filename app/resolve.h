@@ -24,8 +24,12 @@ struct RunPlan {
 // is one.
 // Only a process that writes the results checks their places.
 enum class Role { kWritesResults, kHelps };
-RunPlan resolve(const Options& options, const Checkpoint& checkpoint,
-                Role role = Role::kWritesResults);
+// A process among those of its run.
+struct Part {
+  Role role = Role::kWritesResults;
+  int processes_here = 1;  // of the run, on this machine: they share its cores
+};
+RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part);
 // A seed for --seed -1.
 int64_t pick_seed();
 // The options with everything that `auto` and defaults left open filled in.

@@ -20,13 +20,16 @@ bool StateKeeper::write(const DenoiseState& state) {
 }
 
 void StateKeeper::after_step(const DenoiseState& state) {
+  const std::lock_guard lock(mutex_);
+  last_ = state;
   if (plan_.checkpoint_every > 0 && state.next_step % plan_.checkpoint_every == 0) write(state);
 }
 
-std::string StateKeeper::keep_interrupted(const DenoiseState& state) {
-  if (state.next_step == 0) return "; no step was finished";
-  if (written_step_ != state.next_step && !write(state)) return "";
-  return "; step " + std::to_string(state.next_step) + " is in " + plan_.state +
+std::string StateKeeper::keep_interrupted() {
+  const std::lock_guard lock(mutex_);
+  if (last_.next_step == 0) return "; no step was finished";
+  if (written_step_ != last_.next_step && !write(last_)) return "";
+  return "; step " + std::to_string(last_.next_step) + " is in " + plan_.state +
          ", go on with --resume " + plan_.state;
 }
 

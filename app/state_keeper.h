@@ -1,5 +1,6 @@
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "app/console.h"
@@ -9,16 +10,19 @@
 namespace cogvx::app {
 
 // Keeps an unfinished run on disk, so that it can go on after an interruption. A state that cannot
-// be written is a warning: it is no reason to throw away the run itself.
+// be written is a warning: it is no reason to throw away the run itself. Any thread may call it.
 class StateKeeper {
  public:
-  // All three must outlive it; the request's checkpoint hashes are known before the first step.
-  StateKeeper(const OutputPlan& plan, const Request& request, Console& console)
-      : plan_(plan), request_(request), console_(console) {}
+  // All but the state must outlive it; the request's checkpoint hashes are known before the first
+  // step. `first` is the state that the run begins with.
+  StateKeeper(const OutputPlan& plan, const Request& request, const DenoiseState& first,
+              Console& console)
+      : plan_(plan), request_(request), console_(console), last_(first) {}
 
   void after_step(const DenoiseState& state);
-  // What an interrupted run can say about how to go on.
-  std::string keep_interrupted(const DenoiseState& state);
+  // Saves the last step there was, if that was not done; what an interrupted run can say about how
+  // to go on.
+  std::string keep_interrupted();
 
  private:
   bool write(const DenoiseState& state);
@@ -26,6 +30,8 @@ class StateKeeper {
   const OutputPlan& plan_;
   const Request& request_;
   Console& console_;
+  std::mutex mutex_;
+  DenoiseState last_;  // its tensors are never written to again
   int64_t written_step_ = 0;
 };
 

@@ -28,12 +28,15 @@ inline const char* stage_name(Stage stage) {
 }
 
 // How far a stage is: `done` of `total` main pieces (steps, tiles, frames), and `part` (0..1) of
-// the piece under way.
+// the piece under way; where that is cut finer, `layer` of `layers` are done: blocks of a branch,
+// chunks of a tile.
 struct Progress {
   Stage stage = Stage::kLoad;
   int64_t done = 0;
   int64_t total = 0;
   double part = 0;
+  int64_t layer = 0;
+  int64_t layers = 0;
 };
 
 // The one way out for what a library has to say, and the one way in for "stop". Both callbacks may

@@ -63,11 +63,14 @@ Rung step_rung(int64_t step, int branch) {
 // One forward pass per branch -> guided prediction, fp32.
 class GuidedPrediction {
  public:
+  // Of a step: the share that is done, and how many blocks of the branch.
+  using PartCallback = std::function<void(double part, int64_t layer, int64_t layers)>;
+
   explicit GuidedPrediction(const Denoising& run) : run_(run) {}
 
   // step counts from 0.
   at::Tensor at_step(int64_t step, int64_t timestep, const at::Tensor& latents,
-                     const std::function<void(double)>& part_done) {
+                     const PartCallback& part_done) {
     const Request& request = run_.request;
     if (!request.uses_guidance()) {
       return run_branch({step, /*branch=*/1, timestep}, run_.text.prompt, latents, part_done)
@@ -80,7 +83,9 @@ class GuidedPrediction {
     for (int branch = 0; branch < 2; ++branch) {
       if (!run_.work.owns_branch(branch)) continue;
       predictions[branch] = run_branch({step, branch, timestep}, texts[branch], latents,
-                                       [&](double part) { part_done((done + part) / owned); });
+                                       [&](double part, int64_t layer, int64_t layers) {
+                                         part_done((done + part) / owned, layer, layers);
+                                       });
       ++done;
     }
     run_.work.share_branches({latents.sizes().vec(), request.dtype}, predictions);
@@ -100,10 +105,10 @@ class GuidedPrediction {
   };
 
   at::Tensor run_branch(const Pass& pass, const at::Tensor& text_TE, const at::Tensor& latents,
-                        const std::function<void(double)>& part_done) {
+                        const PartCallback& part_done) {
     const auto after_block = [&](int64_t done, int64_t total) {
       if (run_.watch.units != nullptr) run_.watch.units->count_layer(run_.exchange);
-      part_done(static_cast<double>(done) / static_cast<double>(total));
+      part_done(static_cast<double>(done) / static_cast<double>(total), done, total);
     };
     StageRecorder* recorder = run_.watch.recorder;
     Rung rung = step_rung(pass.step, pass.branch);
@@ -187,9 +192,10 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
     const int64_t step = state.next_step;
     monitor.progress({Stage::kDenoise, step, total});
     const at::Tensor output =
-        prediction.at_step(step, scheduler.timesteps()[step], state.latents_LCYX, [&](double part) {
-          monitor.progress({Stage::kDenoise, step, total, part});
-        });
+        prediction.at_step(step, scheduler.timesteps()[step], state.latents_LCYX,
+                           [&](double part, int64_t layer, int64_t layers) {
+                             monitor.progress({Stage::kDenoise, step, total, part, layer, layers});
+                           });
     // Whole or not at all: a step that fails, even in its noise, leaves the state it began with.
     DenoiseState next{.latents_LCYX = {},
                       .memory = state.memory,
@@ -232,7 +238,8 @@ at::Tensor decode_latents(const Decoding& run, const at::Tensor& latents_LCYX,
     at::Tensor frames =
         decode_tile(run.decoder, scaled_CLYX, layout.tiles[i], [&](int64_t chunk, int64_t chunks) {
           monitor.progress({Stage::kDecode, done, total,
-                            static_cast<double>(chunk) / static_cast<double>(chunks)});
+                            static_cast<double>(chunk) / static_cast<double>(chunks), chunk,
+                            chunks});
         });
     ++done;
     if (run.watch.units != nullptr) ++run.watch.units->vae_tiles;
