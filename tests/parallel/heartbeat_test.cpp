@@ -132,8 +132,8 @@ TEST(Heartbeat, BeatsUntilItEndsInOrder) {
 
 TEST(Heartbeat, HearsOfASilentRankThroughTheStoreOnEveryOtherRank) {
   const uint16_t port = test::free_port();
-  const auto server = Rendezvous::at_address(
-      {"127.0.0.1", port}, {.world = 3, .listens = true, .patience = 10s});
+  const auto server =
+      Rendezvous::at_address({"127.0.0.1", port}, {.world = 3, .listens = true, .patience = 10s});
   std::shared_ptr<LifeBoard> boards[3];
   for (auto& board : boards) board = std::make_shared<LifeBoard>(3);
   std::atomic<int> named[3] = {-1, -1, -1};
