@@ -62,7 +62,8 @@ Ranks join_ranks(const LaunchPlace& place, const Options& options) {
                                     .one_machine = place.local_world == place.world,
                                     .listens = place.rank == 0 && !place.launcher_listens,
                                     .attempt = place.attempt,
-                                    .patience = kPatience})
+                                    .patience = kPatience,
+                                    .interface = place.interface})
           : Rendezvous::by_file(place.meeting_file, place.world, kPatience);
   Ranks ranks(mesh, meeting, sequence_mode(options));
   // Once all have met, the place has served; a killed supervisor leaves nothing behind.

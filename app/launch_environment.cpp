@@ -51,10 +51,16 @@ class Variables {
   const char* launcher_;
 };
 
-// The same for all processes of a job, another for every job.
+// The same for all processes of a job, another for every job. One of the variables must be set, or
+// two jobs would meet at one place.
 std::string job_name(const Variables& variables, std::initializer_list<const char*> names) {
   std::string token;
-  for (const char* name : names) token += variables.text(name) + "\n";
+  bool known = false;
+  for (const char* name : names) {
+    token += variables.text(name) + "\n";
+    known = known || variables.has(name);
+  }
+  if (!known) variables.need(*names.begin());
   return sha256_hex(token.data(), token.size());
 }
 
@@ -145,27 +151,42 @@ std::optional<LaunchPlace> find_place(const Environment& environment, const std:
   const auto set = [&](const char* name) { return environment(name).has_value(); };
   if (set(kMeetingVariable)) return of_supervisor({environment, "cogvx-gen"});
   if (launcher == "spawn" || launcher == "none") return std::nullopt;
-  if (set("RANK") || set("WORLD_SIZE")) return of_torchrun({environment, "torchrun"});
-  if (set("OMPI_COMM_WORLD_RANK") || set("OMPI_COMM_WORLD_SIZE"))
-    return of_open_mpi({environment, "Open MPI"});
+  const bool open_mpi = set("OMPI_COMM_WORLD_RANK") || set("OMPI_COMM_WORLD_SIZE");
   // An allocation sets most of the variables, for programs that srun did not start too.
   const std::string tasks = environment("SLURM_STEP_NUM_TASKS").value_or("");
-  if (!tasks.empty() && tasks != "1") return of_slurm({environment, "Slurm"});
-  if (launcher == "env") {
+  const bool slurm = !tasks.empty() && tasks != "1";
+  std::optional<LaunchPlace> place;
+  // Batch scripts like to set WORLD_SIZE for programs that srun or mpirun then start.
+  if (set("RANK") || (set("WORLD_SIZE") && !open_mpi && !slurm)) {
+    place = of_torchrun({environment, "torchrun"});
+  } else if (open_mpi) {
+    place = of_open_mpi({environment, "Open MPI"});
+  } else if (slurm) {
+    place = of_slurm({environment, "Slurm"});
+  } else if (launcher == "env") {
     throw UsageError(
         "--launcher env: no variables of torchrun (RANK, WORLD_SIZE), Open MPI or Slurm are set; "
         "start it with one of them, or leave --launcher out");
   }
-  return std::nullopt;
+  if (place) place->interface = environment("GLOO_SOCKET_IFNAME").value_or("");
+  return place;
 }
 
 std::string first_host(const std::string& slurm_node_list) {
-  const size_t end = slurm_node_list.find_first_of("[,");
-  std::string host = slurm_node_list.substr(0, end);
-  if (end == std::string::npos || slurm_node_list[end] == ',') return host;
-  const size_t begin = end + 1;
-  const size_t stop = slurm_node_list.find_first_of("-,]", begin);
-  return host + slurm_node_list.substr(begin, stop - begin);
+  std::string host;
+  size_t at = 0;
+  while (at < slurm_node_list.size() && slurm_node_list[at] != ',') {
+    if (slurm_node_list[at] != '[') {
+      host += slurm_node_list[at++];
+      continue;
+    }
+    // The first number of each pair of brackets.
+    const size_t stop = slurm_node_list.find_first_of("-,]", at + 1);
+    host += slurm_node_list.substr(at + 1, stop - at - 1);
+    const size_t close = slurm_node_list.find(']', at);
+    at = close == std::string::npos ? slurm_node_list.size() : close + 1;
+  }
+  return host;
 }
 
 }  // namespace cogvx::app

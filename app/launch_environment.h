@@ -19,6 +19,7 @@ struct LaunchPlace {
   std::string attempt;            // differs between a launcher's restarts
   int local_world = 1;            // processes of the run on this machine
   bool supervised = false;        // by our own supervisor
+  std::string interface;          // GLOO_SOCKET_IFNAME: of the network to be used; empty for any
 };
 
 // A variable's value, if it is set.

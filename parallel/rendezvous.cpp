@@ -1,7 +1,5 @@
 #include "parallel/rendezvous.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,21 +63,18 @@ bool is_loopback(const std::string& address) {
   return address == "::1" || address.starts_with("127.");
 }
 
-// Where a machine's own name leads to its loopback address, the first of its others.
-std::string own_address(const Rendezvous::Address& target, bool one_machine) {
+// By which the others reach this process. Where rank 0's name leads a process to its own loopback
+// address, the address on the way to one that knows better serves.
+std::string own_address(const Rendezvous::Address& target, const Rendezvous::Caller& caller,
+                        c10d::Store& store) {
   const std::string address = local_address_towards(target);
-  if (one_machine || !is_loopback(address)) return address;
-  ifaddrs* found = nullptr;
-  if (getifaddrs(&found) != 0) return address;
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> list(found, freeifaddrs);
-  for (const ifaddrs* entry = found; entry != nullptr; entry = entry->ifa_next) {
-    char text[NI_MAXHOST] = {};
-    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET ||
-        (entry->ifa_flags & IFF_UP) == 0 || (entry->ifa_flags & IFF_LOOPBACK) != 0 ||
-        getnameinfo(entry->ifa_addr, sizeof(sockaddr_in), text, sizeof text, nullptr, 0,
-                    NI_NUMERICHOST) != 0)
-      continue;
-    return text;
+  if (caller.one_machine) return address;
+  const auto name = [](int rank) { return "address/" + std::to_string(rank); };
+  store.set(name(caller.rank), address);
+  for (int rank = 0; is_loopback(address) && rank < caller.world; ++rank) {
+    const std::vector<uint8_t> other = store.get(name(rank));
+    const std::string host(other.begin(), other.end());
+    if (!is_loopback(host)) return local_address_towards({host, target.port});
   }
   return address;
 }
@@ -157,13 +152,14 @@ struct Rendezvous::Meeting {
   c10::intrusive_ptr<c10d::Store> store;
   std::chrono::milliseconds patience;
   std::string own_address;  // by which the others reach this process
+  std::string interface;    // instead of the address, if it is not empty
 };
 
 Rendezvous Rendezvous::by_file(const std::filesystem::path& file, int world,
                                std::chrono::seconds patience) {
   auto store = c10::make_intrusive<c10d::FileStore>(file.string(), world);
   store->setTimeout(patience);
-  return Rendezvous(std::make_shared<Meeting>(Meeting{store, patience, "127.0.0.1"}));
+  return Rendezvous(std::make_shared<Meeting>(Meeting{store, patience, "127.0.0.1", ""}));
 }
 
 Rendezvous Rendezvous::at_address(const Address& address, const Caller& caller) {
@@ -174,10 +170,11 @@ Rendezvous Rendezvous::at_address(const Address& address, const Caller& caller) 
   options.waitWorkers = false;
   options.timeout = caller.patience;
   try {
-    auto store = c10::make_intrusive<c10d::TCPStore>(address.host, options);
-    return Rendezvous(std::make_shared<Meeting>(
-        Meeting{c10::make_intrusive<c10d::PrefixStore>("cogvx-" + caller.attempt, store),
-                caller.patience, own_address(address, caller.one_machine)}));
+    const auto store = c10::make_intrusive<c10d::PrefixStore>(
+        "cogvx-" + caller.attempt, c10::make_intrusive<c10d::TCPStore>(address.host, options));
+    return Rendezvous(std::make_shared<Meeting>(Meeting{
+        store, caller.patience,
+        caller.interface.empty() ? own_address(address, caller, *store) : "", caller.interface}));
   } catch (const std::exception& error) {
     const std::string place = address.host + ":" + std::to_string(address.port);
     throw DistributedError("rank " + std::to_string(caller.rank) +
@@ -194,7 +191,9 @@ std::unique_ptr<Group> Rendezvous::make_gloo_group(const GroupPlace& place) cons
   auto options = c10d::ProcessGroupGloo::Options::create(meeting_->patience);
   try {
     options->devices.push_back(
-        c10d::ProcessGroupGloo::createDeviceForHostname(meeting_->own_address));
+        meeting_->interface.empty()
+            ? c10d::ProcessGroupGloo::createDeviceForHostname(meeting_->own_address)
+            : c10d::ProcessGroupGloo::createDeviceForInterface(meeting_->interface));
     auto store = c10::make_intrusive<c10d::PrefixStore>(place.name, meeting_->store);
     return std::make_unique<GlooGroup>(
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, place.rank, place.size, options), place);

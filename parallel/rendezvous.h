@@ -40,6 +40,8 @@ class Rendezvous {
     bool listens = false;
     std::string attempt{};  // of a launcher that starts the processes again beside the old store
     std::chrono::seconds patience{};
+    std::string interface {
+    };  // of the network to be used; empty: the one that leads to the address
   };
   static Rendezvous at_address(const Address& address, const Caller& caller);
 

@@ -35,3 +35,8 @@ bench_checkpoint() {
     python3 scripts/make_random_checkpoint.py --geometry 2b --layers 2 --slim-vae 16 \
       --tokenizer configs/demo/tokenizer/spiece.model out/bench-2b
 }
+
+# A hash in a report of cogvx-gen --json: report, the hash's name.
+hash_in() {
+  grep -o "\"$2\":\"[0-9a-f]*\"" <<<"$1" | head -n 1 | cut -d'"' -f4 || die "the report of the run holds no $2"
+}

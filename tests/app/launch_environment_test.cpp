@@ -83,6 +83,19 @@ TEST(LaunchEnvironment, TheFirstThatSpeaksIsHeard) {
   EXPECT_EQ(place_in(all)->rank, 1);
 }
 
+// Batch scripts set them for programs that take their rank from Slurm.
+TEST(LaunchEnvironment, AWorldSizeWithoutARankDoesNotSpeakOverAnother) {
+  const Variables batch = {{"WORLD_SIZE", "6"}, {"MASTER_ADDR", "gpu03"}, {"MASTER_PORT", "29500"}};
+  EXPECT_EQ(place_in(joined(batch, kSlurm))->rank, 3);
+  EXPECT_EQ(place_in(joined(batch, kOpenMpi))->rank, 2);
+  EXPECT_THAT(complaint(batch), HasSubstr("RANK is not set"));
+}
+
+TEST(LaunchEnvironment, TheNetworkToBeUsedMayBeNamed) {
+  EXPECT_EQ(place_in(kSlurm)->interface, "");
+  EXPECT_EQ(place_in(joined({{"GLOO_SOCKET_IFNAME", "ib0"}}, kSlurm))->interface, "ib0");
+}
+
 TEST(LaunchEnvironment, NobodyIsHeardWhereNobodyStartedItOrItIsNotToLook) {
   EXPECT_FALSE(place_in({}));
   for (const char* launcher : {"none", "spawn"}) {
@@ -107,6 +120,7 @@ TEST(LaunchEnvironment, WhatIsMissingOrNoNumberIsNamed) {
   EXPECT_THAT(without(kTorchrun, "MASTER_ADDR"), HasSubstr("MASTER_ADDR is not set"));
   EXPECT_THAT(without(kTorchrun, "MASTER_PORT"), HasSubstr("MASTER_PORT is not set"));
   EXPECT_THAT(without(kOpenMpi, "OMPI_COMM_WORLD_SIZE"), HasSubstr("OMPI_COMM_WORLD_SIZE"));
+  EXPECT_THAT(without(kOpenMpi, "PMIX_NAMESPACE"), HasSubstr("PMIX_NAMESPACE is not set"));
   EXPECT_THAT(without(kSlurm, "SLURM_PROCID"), HasSubstr("SLURM_PROCID is not set"));
   EXPECT_THAT(complaint(joined({{"RANK", "8"}}, kTorchrun)),
               HasSubstr("torchrun: RANK is '8', wanted 0 to 7"));
@@ -152,6 +166,7 @@ TEST(LaunchEnvironment, TheFirstHostOfASlurmList) {
   EXPECT_EQ(first_host("gpu[03-07,9],big1"), "gpu03");
   EXPECT_EQ(first_host("gpu[5,9]"), "gpu5");
   EXPECT_EQ(first_host("gpu[12]"), "gpu12");
+  EXPECT_EQ(first_host("rack[1-2]-gpu[03,07-09],big1"), "rack1-gpu03");
 }
 
 }  // namespace

@@ -101,24 +101,13 @@ TEST_F(Launchers, TorchrunGivesTheBytesOfOneProcess) {
                frames_of_one(), 4);
 }
 
-// Two network namespaces joined by a cable, two processes in each.
 TEST_F(Launchers, TwoMachinesGiveTheBytesOfOneProcess) {
   if (!everything()) GTEST_SKIP() << "set COGVX_LONG";
   if (geteuid() != 0 || !has_program("ip")) GTEST_SKIP() << "needs root and ip";
-  const std::string a = "cogvx-a-" + std::to_string(getpid()),
-                    b = "cogvx-b-" + std::to_string(getpid());
-  const std::string script =
-      "set -e\ntrap 'ip netns del " + a + "; ip netns del " + b + "' EXIT\n" + "ip netns add " + a +
-      "; ip netns add " + b + "\nip link add va netns " + a + " type veth peer name vb netns " + b +
-      "\nip -n " + a + " addr add 10.77.0.1/24 dev va; ip -n " + b +
-      " addr add 10.77.0.2/24 dev vb\nfor n in " + a + " " + b +
-      "; do ip -n $n link set lo up; done\nip -n " + a + " link set va up; ip -n " + b +
-      " link set vb up\nrank() { n=$1; r=$2; shift 2; ip netns exec $n env RANK=$r WORLD_SIZE=4 "
-      "LOCAL_WORLD_SIZE=2 MASTER_ADDR=10.77.0.1 MASTER_PORT=29400 \"$@\"; }\n"
-      "rank " +
-      a + " 1 \"$@\" & rank " + b + " 2 \"$@\" & rank " + b + " 3 \"$@\" &\nrank " + a +
-      " 0 \"$@\"\nwait\n";
-  expect_video(run_cogvx_gen({.arguments = flags(kFour), .shell = script}), frames_of_one(), 4);
+  const std::string two_machines =
+      (source_dir() / "tests" / "app" / "two_machines.sh").string() + " \"$@\"";
+  expect_video(run_cogvx_gen({.arguments = flags(kFour), .shell = "exec " + two_machines}),
+               frames_of_one(), 4);
 }
 
 TEST_F(Launchers, BadArgumentsAreOneLineAndExitTwo) {
