@@ -33,16 +33,7 @@ class RanksOf : public testing::Test {
     return json::parse(result.out, nullptr, /*allow_exceptions=*/false);
   }
   // Processes whose command line names this test's folder.
-  std::vector<pid_t> processes() const {
-    std::vector<pid_t> found;
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-      const std::string name = entry.path().filename();
-      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      if (read_file(entry.path() / "cmdline").find(folder_.path()) == std::string::npos) continue;
-      found.push_back(std::stoi(name));
-    }
-    return found;
-  }
+  std::vector<pid_t> processes() const { return processes_naming(folder_.path()); }
 
   TemporaryFolder folder_;
 };
