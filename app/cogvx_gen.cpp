@@ -133,7 +133,7 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   if (place) check_world(*place, options);
   if (!place || place->world == 1) {
     Ranks alone;
-    generate(options, *console, stop_signal, alone, life, /*processes_here=*/1);
+    generate(options, *console, stop_signal, alone, life, static_cast<int>(world));
     return 0;
   }
   check_options(options);

@@ -176,6 +176,7 @@ class Run {
   }
 
   void run_steps(const TextStates& text, DenoiseState& state) {
+    life_.show({Stage::kLoad});
     WeightMap weights(checkpoint_.dir / "transformer", "diffusion_pytorch_model");
     Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_,
                             [&](int64_t done, int64_t total) {

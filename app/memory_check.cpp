@@ -15,8 +15,7 @@ constexpr double kLeastShareOfPlan = 0.8;
 // last megabytes below the limit are not tried.
 constexpr int64_t kGeneratedCode = 32 << 20;
 
-constexpr char kCure[] =
-    "use fewer --frames, a smaller size, --dtype bf16, or a smaller --vae-tile";
+constexpr char kCure[] = "fewer --frames, a smaller size, --dtype bf16, or a smaller --vae-tile";
 
 std::string gigabytes(int64_t bytes) {
   char text[32];
@@ -24,9 +23,12 @@ std::string gigabytes(int64_t bytes) {
   return text;
 }
 
-std::string need_against_have(int64_t need, const MemoryLimit& limit) {
-  return "needs about " + gigabytes(need) + ", " + limit.name + " is " + gigabytes(limit.bytes) +
-         " (" + gigabytes(available_memory_bytes()) + " free); " + kCure;
+std::string need_against_have(int64_t need, const MemoryLimit& limit, int processes = 1) {
+  const std::string all =
+      processes > 1 ? " for the " + std::to_string(processes) + " processes here" : "";
+  return "needs about " + gigabytes(need) + all + ", " + limit.name + " is " +
+         gigabytes(limit.bytes) + " (" + gigabytes(available_memory_bytes()) + " free); " +
+         (processes > 1 ? "use fewer processes, " : "use ") + kCure;
 }
 
 }  // namespace
@@ -38,18 +40,21 @@ int64_t predicted_bytes(const MemoryPlan& plan, Stage stage) {
                                      : 0;
 }
 
-void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
+void check_memory(const MemoryNeed& run, const std::vector<Stage>& stages,
                   std::vector<std::string>& notices) {
   const MemoryLimit limit = memory_limit();
   const int64_t available = available_memory_bytes();
   for (const Stage stage : stages) {
-    const int64_t need = predicted_bytes(plan, stage);
+    // Addresses are limited for each process, bytes for all of them together.
+    const int processes = limit.counts_addresses ? 1 : run.processes;
+    const int64_t need =
+        predicted_bytes(run.first, stage) + (processes - 1) * predicted_bytes(run.helper, stage);
     const int64_t least = limit.counts_addresses
                               ? need + idle_address_bytes() + kGeneratedCode
                               : static_cast<int64_t>(kLeastShareOfPlan * static_cast<double>(need));
     if (least > limit.bytes) {
       throw MemoryError(std::string(stage_name(stage)) + " " +
-                        need_against_have(std::max(need, least), limit));
+                        need_against_have(std::max(need, least), limit, processes));
     }
     if (available > 0 && need > available) {
       notices.push_back(std::string(stage_name(stage)) + " needs about " + gigabytes(need) +
@@ -60,7 +65,7 @@ void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
 
 MemoryError out_of_memory(Stage stage, int64_t need) {
   const std::string name = stage_name(stage);
-  if (need == 0) return MemoryError(name + " got no more memory; " + kCure);
+  if (need == 0) return MemoryError(name + " got no more memory; use " + kCure);
   return MemoryError(name + " got no more memory: it " + need_against_have(need, memory_limit()));
 }
 

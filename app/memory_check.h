@@ -12,9 +12,15 @@ namespace cogvx::app {
 // Need of one stage by the plan; 0 where there is no prediction.
 int64_t predicted_bytes(const MemoryPlan& plan, Stage stage);
 
+// What a run needs of this machine: its first process, and each of the others that run here too.
+struct MemoryNeed {
+  MemoryPlan first;
+  MemoryPlan helper{};
+  int processes = 1;
+};
 // Throws MemoryError for a stage that can never fit, before hours of work; `notices` tell of one
 // that does not fit now.
-void check_memory(const MemoryPlan& plan, const std::vector<Stage>& stages,
+void check_memory(const MemoryNeed& need, const std::vector<Stage>& stages,
                   std::vector<std::string>& notices);
 
 // What to say when a stage got no memory: need against what there is.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "app/idle_processes.h"
 #include "app/memory_check.h"
 #include "app/prompts.h"
 #include "core/base/errors.h"
@@ -248,8 +249,12 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   r.max_text_tokens = choose_text_tokens(options, checkpoint.transformer);
   r.seed = choose_seed(options.seed);
   if (!options.dump_config) {
-    check_memory(plan_memory(checkpoint, r, plan.placement.threads), stages_of(options),
-                 plan.notices);
+    const int threads = plan.placement.threads;
+    check_memory({.first = plan_memory(checkpoint, r, threads),
+                  .helper = plan_helper_memory(checkpoint, r, threads),
+                  .processes = part.processes_here},
+                 stages_of(options), plan.notices);
+    notice_idle_processes(checkpoint, r, plan.placement, plan.notices);
   }
   if (part.role == Role::kWritesResults)
     plan.output = plan_output(options, plan.kind, r, plan.notices);

@@ -132,8 +132,8 @@ class DecoderWalk {
   int64_t caches_ = 0;
 };
 
-int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads) {
-  const int64_t bytes = element_bytes(request.dtype);
+// The decoder with the largest tile in work.
+int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int threads) {
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   const Tile largest = *std::max_element(
@@ -141,13 +141,20 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int th
       [](const Tile& a, const Tile& b) { return a.height * a.width < b.height * b.width; });
   DecoderWalk walk(checkpoint.vae, largest, temporal_chunks(latents.frames)[0].size(), threads);
   walk.run();
+  return (walk.weights() + walk.peak()) * element_bytes(request.dtype);
+}
+
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads) {
+  const int64_t bytes = element_bytes(request.dtype);
+  const LatentShape latents = latent_shape(request, checkpoint);
+  const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   int64_t tile_pixels = 0;
   for (const Tile& tile : layout.tiles) tile_pixels += tile.height * tile.width * 64;
   const int64_t frames = decoded_frames(latents.frames);
   // Decoded tiles, once more while they are joined, and the RGB bytes.
   const int64_t output =
       tile_pixels * frames * 3 * bytes + request.height * request.width * frames * 3 * (bytes + 1);
-  return kRuntimeBytes + (walk.weights() + walk.peak()) * bytes + output;
+  return kRuntimeBytes + tile_bytes(checkpoint, request, threads) + output;
 }
 
 }  // namespace
@@ -156,6 +163,14 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int
   return {.encode_text = plan_text(checkpoint, request),
           .denoise = plan_denoise(checkpoint, request),
           .decode = plan_decode(checkpoint, request, threads)};
+}
+
+MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
+  const int64_t weights =
+      transformer_parameters(checkpoint.transformer) * element_bytes(request.dtype);
+  return {.encode_text = kRuntimeBytes,
+          .denoise = kRuntimeBytes + weights,
+          .decode = kRuntimeBytes + tile_bytes(checkpoint, request, threads)};
 }
 
 }  // namespace cogvx

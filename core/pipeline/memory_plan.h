@@ -17,5 +17,8 @@ struct MemoryPlan {
   bool operator==(const MemoryPlan&) const = default;
 };
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads);
+// What every further process that shares the run needs at least: activations are shared out, the
+// program, the weights and a tile's are not.
+MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads);
 
 }  // namespace cogvx

@@ -33,16 +33,7 @@ class RanksOf : public testing::Test {
     return json::parse(result.out, nullptr, /*allow_exceptions=*/false);
   }
   // Processes whose command line names this test's folder.
-  std::vector<pid_t> processes() const {
-    std::vector<pid_t> found;
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-      const std::string name = entry.path().filename();
-      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      if (read_file(entry.path() / "cmdline").find(folder_.path()) == std::string::npos) continue;
-      found.push_back(std::stoi(name));
-    }
-    return found;
-  }
+  std::vector<pid_t> processes() const { return processes_naming(folder_.path()); }
 
   TemporaryFolder folder_;
 };
@@ -210,6 +201,106 @@ TEST_F(RanksOf, RanksThatWereAskedForDifferentVideosRefuse) {
   EXPECT_EQ(result.exit_code, 7);
   EXPECT_NE(result.err.find("the request differs between processes: rank 1"), std::string::npos)
       << result.err;
+}
+
+TEST_F(RanksOf, APromptFromStandardInputReachesEveryProcess) {
+  const json one = finished({"--steps", "2", "-o", path("one.mp4")});
+  for (const char* file : {"-", "/dev/stdin"}) {
+    const ProgramResult result =
+        run_cogvx_gen({"--model", demo_model(), "--prompt-file", file, "--threads", "1", "--steps",
+                       "2", "--cp", "2", "-o", path("two.mp4"), "--overwrite", "--json"},
+                      std::string(kDemoPrompt) + "\n");
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const json two = json::parse(result.out);
+    EXPECT_EQ(two["request"], one["request"]) << file;
+    EXPECT_EQ(two["sha256_frames"], one["sha256_frames"]) << file;
+  }
+}
+
+TEST_F(RanksOf, EachHasALogOfItsOwn) {
+  finished({"--steps", "2", "--sp", "3", "-o", path("v.mp4"), "--log-dir", path("logs/new")});
+  EXPECT_EQ(names_in(folder_ / "logs/new"),
+            (std::vector<std::string>{"rank-0.log", "rank-1.log", "rank-2.log"}));
+  for (const char* name : {"rank-0.log", "rank-1.log", "rank-2.log"}) {
+    EXPECT_NE(read_file(folder_ / "logs/new" / name).find("denoise: step 2/2"), std::string::npos)
+        << name;
+  }
+}
+
+// What the process says through its log, and what the system says of it on standard error.
+TEST_F(RanksOf, ALogHoldsTheErrorToo) {
+  const ProgramResult result = run_cogvx_gen(
+      {.arguments =
+           command({"--steps", "4", "--sp", "2", "-o", path("v.mp4"), "--log-dir", path("logs")}),
+       .input = {},
+       .shell = in_hostile_world("COGVX_TEST_RANK=1 COGVX_TEST_NO_BLOCK_OF=500000")});
+  EXPECT_EQ(result.exit_code, 5) << result.err;
+  const std::string log = read_file(folder_ / "logs/rank-1.log");
+  EXPECT_NE(log.find("rank 1 of 2, "), std::string::npos) << log;
+  EXPECT_NE(log.find("got no more memory"), std::string::npos) << log;
+}
+
+TEST_F(RanksOf, ALogFolderThatCannotBeMadeIsOneLineAndCode9) {
+  std::ofstream(path("file")) << "somebody's";
+  const ProgramResult result =
+      run_cogvx_gen(command({"--sp", "2", "-o", path("v.mp4"), "--log-dir", path("file/logs")}));
+  EXPECT_EQ(result.exit_code, 9);
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_NE(result.err.find("--log-dir"), std::string::npos) << result.err;
+}
+
+TEST_F(RanksOf, ThoseWithNothingToDoAreCountedOnce) {
+  const auto warning = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = command({"--steps", "1", "-o", path("v.mp4")});
+    arguments.insert(arguments.end(), {"--overwrite", "-q", "--dtype", "fp32"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_cogvx_gen(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.err;
+  };
+  // Three blocks of rows; nine tiles.
+  EXPECT_EQ(warning({"--sp", "3", "--vae-tile", "48x40"}), "");
+  const std::string five = warning({"--sp", "5"});
+  EXPECT_EQ(std::count(five.begin(), five.end(), '\n'), 1) << five;
+  EXPECT_NE(five.find("--sp 5 leaves 2 of 5 processes without rows"), std::string::npos) << five;
+  EXPECT_NE(five.find("use --sp 3"), std::string::npos) << five;
+  EXPECT_NE(five.find("4 of 5 processes have no tile"), std::string::npos) << five;
+}
+
+TEST_F(RanksOf, ThreadsAreTheCoresByTheProcessesOfThisMachine) {
+  if (std::system("taskset -c 0,1 true 2>/dev/null") != 0) GTEST_SKIP() << "no two cores here";
+  const std::vector<std::string> demo = {"--model", demo_model(), "-p", "x", "--steps", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), demo.begin(), demo.end());
+    return more;
+  };
+  const auto alone = [&](const std::string& sp) {
+    const ProgramResult result =
+        run_cogvx_gen({.arguments = with({"--sp", sp, "--dump-config"}),
+                       .input = {},
+                       .shell = "OMP_NUM_THREADS=1 exec taskset -c 0,1 \"$@\""});
+    return json::parse(result.out)["threads"];
+  };
+  EXPECT_EQ(alone("1"), 2);
+  EXPECT_EQ(alone("2"), 1);
+  // Two processes as torchrun starts them, `local` of them on this machine.
+  const auto started = [&](const std::string& local) {
+    const std::vector<std::string> arguments =
+        with({"--sp", "2", "-o", path("v.mp4"), "--json", "--overwrite"});
+    const std::string port = std::to_string(free_port());
+    const std::string variables = "LOCAL_WORLD_SIZE=" + local + " OMP_NUM_THREADS=1 ";
+    const auto shell = [&](int rank) {
+      return variables +
+             as_rank(rank, 2, port)
+                 .replace(as_rank(rank, 2, port).find("exec"), 4, "exec taskset -c 0,1");
+    };
+    Program first({.arguments = arguments, .input = {}, .shell = shell(0)});
+    Program second({.arguments = arguments, .input = {}, .shell = shell(1)});
+    EXPECT_EQ(second.wait().exit_code, 0);
+    return json::parse(first.wait().out)["placement"]["threads"];
+  };
+  EXPECT_EQ(started("1"), 2);
+  EXPECT_EQ(started("2"), 1);
 }
 
 }  // namespace

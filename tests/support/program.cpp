@@ -79,6 +79,29 @@ std::string in_hostile_world(const std::string& variables) {
          variables + " exec \"$@\"";
 }
 
+std::vector<pid_t> processes_naming(const std::string& text) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (read_file(entry.path() / "cmdline").find(text) == std::string::npos) continue;
+    found.push_back(std::stoi(name));
+  }
+  return found;
+}
+
+pid_t rank_naming(const std::string& text, int rank) {
+  for (const pid_t process : processes_naming(text)) {
+    std::string variables = read_file("/proc/" + std::to_string(process) + "/environ");
+    variables.insert(variables.begin(), '\0');
+    for (const char* name : {"COGVX_RANK=", "RANK="}) {
+      const std::string wanted = '\0' + (name + std::to_string(rank)) + '\0';
+      if (variables.find(wanted) != std::string::npos) return process;
+    }
+  }
+  return 0;
+}
+
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};

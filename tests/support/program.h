@@ -57,6 +57,11 @@ ProgramResult run_and_act(const ProgramCall& call, const std::string& marker,
 // The shell line that runs it in the world of tests/support/hostile_world.cpp.
 std::string in_hostile_world(const std::string& variables);
 
+// Running processes whose command line holds `text`, such as a test's folder.
+std::vector<pid_t> processes_naming(const std::string& text);
+// The one of them that is this rank of its run; 0 where there is none.
+pid_t rank_naming(const std::string& text, int rank);
+
 std::string read_file(const std::filesystem::path& path);
 // Names in a folder, sorted; none where there is no folder.
 std::vector<std::string> names_in(const std::filesystem::path& folder);
