@@ -99,7 +99,7 @@ TEST(HostileWords, Flags) {
       {"--max-text-tokens 500", 2, "fix it at", {"--max-text-tokens", "500"}},
       {"--threads 0", 2, "nearest: 1", {"--threads", "0"}},
       {"--device cuda without one", 4, "CUDA", {"--device", "cuda"}},
-      {"--launcher env without a launcher", 2, "are not set", {"--launcher", "env"}},
+      {"--launcher env without a launcher", 2, "are set", {"--launcher", "env"}},
       {"--launcher none with --sp 2", 2, "drop one of them", {"--launcher", "none", "--sp", "2"}},
       {"--cp 3", 2, "wanted 1 or 2", {"--cp", "3"}},
       {"--sp 0", 2, "wanted 1 or more", {"--sp", "0"}},
