@@ -82,6 +82,11 @@ class Ending {
   bool gathering_ = false;
 };
 
+bool ended_as_told(const RankProcess& rank) {
+  return rank.signal() != 0 ? rank.signal() == SIGTERM || rank.signal() == SIGKILL
+                            : rank.exit_code() == 128 + SIGTERM;
+}
+
 // The processes of one run, from the first to the end of the last.
 class Run {
  public:
@@ -159,7 +164,8 @@ class Run {
     const auto weight = [&](const RankProcess& rank) {
       if (rank.rank() == silent_) return 5;
       if (!rank.failed()) return 0;
-      if (rank.was_told_to_end()) return 1;
+      // A process that crashed long writes its core file, and is told while it does.
+      if (rank.was_told_to_end() && ended_as_told(rank)) return 1;
       if (rank.signal() != 0) return 4;
       return rank.exit_code() == kDistributedFailure ? 2 : 3;
     };

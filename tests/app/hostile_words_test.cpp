@@ -98,6 +98,7 @@ TEST(HostileWords, Flags) {
       {"--scheduler euler", 2, "wanted one of: auto, ddim, dpm", {"--scheduler", "euler"}},
       {"--max-text-tokens 500", 2, "fix it at", {"--max-text-tokens", "500"}},
       {"--threads 0", 2, "nearest: 1", {"--threads", "0"}},
+      {"--dist-timeout 0", 2, "nearest: 1", {"--dist-timeout", "0"}},
       {"--device cuda without one", 4, "CUDA", {"--device", "cuda"}},
       {"--launcher env without a launcher", 2, "are set", {"--launcher", "env"}},
       {"--launcher none with --sp 2", 2, "drop one of them", {"--launcher", "none", "--sp", "2"}},
