@@ -43,20 +43,32 @@ parse() {
 }
 
 whole_number() {  # name, value, least
-  [[ "$2" =~ ^[0-9]+$ ]] && [ "$2" -ge "$3" ] || die "$1 is '$2', wanted a whole number from $3"
+  [[ "$2" =~ ^[0-9]+$ && "$2" -ge "$3" ]] || die "$1 is '$2', wanted a whole number from $3"
 }
 
-# The last one given wins, as in cogvx-gen; --config and --from do not say where a video is made.
-count_of() {  # flag names...
-  local value=1 i name
+# The value of a flag, the last one given as in cogvx-gen; empty where it is not given.
+flag_value() {  # names of the flag...
+  local value="" i name
   for ((i = 0; i < ${#flags[@]}; i++)); do
     for name in "$@"; do
       case "${flags[i]//_/-}" in
-        "$name") value=${flags[i + 1]:-} ;;
+        "$name") value=${flags[i + 1]:-nothing} ;;
         "$name"=*) value=${flags[i]#*=} ;;
       esac
     done
   done
+  echo "$value"
+}
+
+# A flag wins over the config file, as in cogvx-gen; a sidecar (--from) does not say where a video is made.
+count_of() {  # names of the flag...; the first is the config file's
+  local value config
+  value=$(flag_value "$@")
+  config=$(flag_value --config)
+  if [ -z "$value" ] && [ -r "$config" ]; then
+    value=$(grep -o "\"${1#--}\": *[^,}]*" "$config" | head -n 1 | sed 's/.*: *//') || true
+  fi
+  value=${value:-1}
   whole_number "$1" "$value" 1
   echo "$value"
 }
@@ -86,6 +98,7 @@ main() {
   local cp sp world
   cp=$(count_of --cp --cfg-parallel) sp=$(count_of --sp --seq-parallel)
   world=$((cp * sp))
+  [ "$world" != 1 ] || [ "$with" = spawn ] || echo "launch.sh: neither --cp nor --sp is above 1: starting one process" >&2
   local command=()
   case "$with" in
     spawn) command=("$program" "${flags[@]}" --launcher spawn) ;;

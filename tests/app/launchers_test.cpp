@@ -125,6 +125,24 @@ TEST_F(Launchers, BadArgumentsAreOneLineAndExitTwo) {
   EXPECT_NE(launch({}, {"--sp", "many"}).err.find("--sp is 'many'"), std::string::npos);
 }
 
+TEST_F(Launchers, TheNumberOfProcessesIsTheProgramsOwn) {
+  write_program("srun", "");
+  std::ofstream(path("config.json")) << R"({"cp": 2, "sp": 3})";
+  const std::vector<std::pair<std::vector<std::string>, const char*>> cases = {
+      {{"--cp=2", "--sp", "3"}, "--ntasks 6 "},
+      {{"--cfg_parallel", "2", "--seq-parallel=2"}, "--ntasks 4 "},
+      {{"--sp", "3", "--sp", "2"}, "--ntasks 2 "},
+      {{"--config", path("config.json")}, "--ntasks 6 "},
+      {{"--config", path("config.json"), "--sp", "1"}, "--ntasks 2 "},
+      {{}, "--ntasks 1 "}};
+  for (const auto& [more, text] : cases) {
+    const ProgramResult result =
+        launch({"--with", "srun", "--dry-run"}, more,
+               "PATH='" + folder_.path().string() + "':\"$PATH\" exec \"$@\"");
+    EXPECT_NE(result.out.find(text), std::string::npos) << result.out << result.err;
+  }
+}
+
 TEST_F(Launchers, AWorldOfOneThatIsAskedForFourIsRefused) {
   const ProgramResult result =
       run_cogvx_gen({.arguments = flags(kFour), .shell = "RANK=0 WORLD_SIZE=1 exec \"$@\""});
