@@ -49,7 +49,8 @@ class SequenceExchange {
   virtual std::span<const AttentionRun> runs(int group) const = 0;
 
   // Heads to rows. The caller fills the runs' rows of attention_output(g), out_hNE; finish gives
-  // own rows of the group's heads, side by side: o_nD with D = H_g * E (any row stride).
+  // own rows of the group's heads, side by side: o_nD with D = H_g * E (any row stride), there
+  // until send_buffer(g) is filled again.
   virtual at::Tensor attention_output(int group) = 0;
   virtual void begin_to_rows(int group) = 0;
   virtual at::Tensor finish_to_rows(int group) = 0;
