@@ -177,7 +177,7 @@ std::vector<double> activation_megabytes(const std::vector<std::string>& large,
   return peaks;
 }
 
-TEST_F(Sharing, PeakActivationsOfFourRanksAreAtMostTwoFifthsOfOnesEach) {
+TEST_F(Sharing, PeakMemoryOfActivationsOnFourRanksIsAtMostTwoFifthsOfOnes) {
   const std::vector<std::string> size = {"-g", "1", "--frames", is_long() ? "49" : "25"};
   const std::vector<std::string> no_size = {"-g",      "1",  "--frames", "1",
                                             "--width", "96", "--height", "80"};
