@@ -13,8 +13,8 @@ source scripts/common.sh
 
 all=0 label="" sanitize="" build="" werror=OFF cmake_arguments=()
 [ -z "${CI:-}" ] || werror=ON
-# Tests whose names match run under ThreadSanitizer: those that share a pool of threads.
-readonly thread_tests='[Tt]hread|[Pp]ool|[Ww]orker'
+# Tests whose names match run under ThreadSanitizer: those that share a pool of threads, and a process's own helpers.
+readonly thread_tests='[Tt]hread|[Pp]ool|[Ww]orker|Heartbeat|LifeBoard|SilenceWatch'
 
 parse() {
   while [ $# -gt 0 ]; do
