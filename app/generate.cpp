@@ -228,6 +228,8 @@ class Run {
     report_.own.moved = ranks_.bytes_moved();
     report_.own.predicted = ranks_.predicted_bytes(pass_shape(request(), checkpoint_),
                                                    (extent_.steps - extent_.first_step) * branches);
+    if (ranks_.is_first() && ranks_.mesh().sp > 1)
+      console_.info(traffic_text(report_.own.moved, report_.own.predicted));
     std::vector<std::string> reports =
         ranks_.gather_at_first(rank_report_to_json(report_.own).dump());
     if (!reports.empty()) report_.others.assign(reports.begin() + 1, reports.end());

@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <c10/core/ScalarType.h>
 
+#include <cstdio>
 #include <cstring>
 #include <numeric>
 
@@ -87,6 +88,17 @@ PredictedBytes Ranks::predicted_bytes(const PassShape& pass, int64_t passes) con
       .branches = mesh_.cp == 2 ? passes * pass.video_rows.size() * pass.output_row_bytes : 0,
       .attention_if_even =
           static_cast<double>(layers) * even_layer_bytes(mode_, pass.sequence, mesh_.sp)};
+}
+
+std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicted) {
+  const auto megabytes = [](double bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.2f MB", bytes / 1e6);
+    return std::string(text);
+  };
+  return "rank 0 gave " + megabytes(static_cast<double>(moved.sequence.attention)) +
+         " to others for attention; with even shares the formula says " +
+         megabytes(predicted.attention_if_even);
 }
 
 PassShape pass_shape(const Request& request, const Checkpoint& checkpoint) {

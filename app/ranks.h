@@ -42,6 +42,9 @@ struct PredictedBytes {
   double attention_if_even = 0;  // the formula for rows and heads that divide evenly
 };
 
+// Both, for a line of text: what attention moved and what the formula says for even shares.
+std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicted);
+
 // This process among those of its run, and how it shares work with them. The last place that knows
 // how many there are.
 class Ranks {
