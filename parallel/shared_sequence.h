@@ -22,7 +22,6 @@ struct SharingOptions {
   // Groups of heads that travel one after another; more of them let bytes move while attention is
   // computed. Never more than there are heads.
   int64_t head_groups = 1;
-  at::Device device = at::kCPU;
 };
 
 // Bytes that a rank gave to others.
@@ -63,7 +62,7 @@ class SharedSequence : public SequenceExchange {
   const SequenceShape& shape() const { return shape_; }
   const std::vector<RowRange>& rows_of() const { return rows_of_; }  // per rank
   at::TensorOptions values() const {
-    return at::TensorOptions().dtype(shape_.dtype).device(options_.device);
+    return at::TensorOptions().dtype(shape_.dtype).device(shape_.device);
   }
 
  private:

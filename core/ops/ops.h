@@ -85,6 +85,13 @@ class Ops {
  public:
   virtual ~Ops() = default;
 
+  // Where the tensors of every other call live, those given and those returned.
+  virtual at::Device device() const = 0;
+  // A host's tensor for the calls below, and a result for the host; the same tensor where the host
+  // computes. pack_linear alone takes the host's tensors.
+  virtual at::Tensor upload(const at::Tensor& host) = 0;
+  virtual at::Tensor download(const at::Tensor& result) = 0;
+
   virtual LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) = 0;
   virtual at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                             const LinearCall& call = {}) = 0;

@@ -38,13 +38,16 @@ T5Layer load_layer(int64_t index, const T5Config& c, WeightMap& weights, at::Sca
   const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
     return ops.pack_linear(weights.take(prefix + name + ".weight", {out, in}, dtype), {});
   };
+  const auto norm = [&](const std::string& name) {
+    return ops.upload(weights.take(prefix + name + ".layer_norm.weight", {c.d_model}, dtype));
+  };
   T5Layer layer;
-  layer.attention_norm = weights.take(prefix + "0.layer_norm.weight", {c.d_model}, dtype);
+  layer.attention_norm = norm("0");
   layer.q = linear("0.SelfAttention.q", inner, c.d_model);
   layer.k = linear("0.SelfAttention.k", inner, c.d_model);
   layer.v = linear("0.SelfAttention.v", inner, c.d_model);
   layer.o = linear("0.SelfAttention.o", c.d_model, inner);
-  layer.feed_forward_norm = weights.take(prefix + "1.layer_norm.weight", {c.d_model}, dtype);
+  layer.feed_forward_norm = norm("1");
   layer.wi_0 = linear("1.DenseReluDense.wi_0", c.d_ff, c.d_model);
   layer.wi_1 = linear("1.DenseReluDense.wi_1", c.d_ff, c.d_model);
   layer.wo = linear("1.DenseReluDense.wo", c.d_model, c.d_ff);
@@ -112,13 +115,13 @@ std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& 
     for (const std::vector<int64_t>& ids : prompt_ids) {
       const at::Tensor index = at::from_blob(const_cast<int64_t*>(ids.data()), {length},
                                              at::TensorOptions().dtype(at::kLong));
-      states.push_back(embedding.index_select(0, index));
+      states.push_back(ops.upload(embedding.index_select(0, index)));
     }
   }
   const at::Tensor table =
       weights.take("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
                    {config.relative_attention_num_buckets, config.num_heads}, dtype);
-  const at::Tensor bias_HTT = position_bias(table, length, config);
+  const at::Tensor bias_HTT = ops.upload(position_bias(table, length, config));
   for (int64_t i = 0; i < config.num_layers; ++i) {
     monitor.progress({Stage::kEncodeText, i, config.num_layers});
     const T5Layer layer = load_layer(i, config, weights, dtype, ops);
@@ -126,8 +129,9 @@ std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& 
       x_TD = forward_layer(x_TD, layer, bias_HTT, config.layer_norm_epsilon, ops);
   }
   const at::Tensor final_norm =
-      weights.take("encoder.final_layer_norm.weight", {config.d_model}, dtype);
-  for (at::Tensor& x_TD : states) x_TD = ops.rms_norm(x_TD, final_norm, config.layer_norm_epsilon);
+      ops.upload(weights.take("encoder.final_layer_norm.weight", {config.d_model}, dtype));
+  for (at::Tensor& x_TD : states)
+    x_TD = ops.download(ops.rms_norm(x_TD, final_norm, config.layer_norm_epsilon));
   weights.finish();
   monitor.progress({Stage::kEncodeText, config.num_layers, config.num_layers});
   return states;

@@ -17,7 +17,7 @@ namespace cogvx {
 // Encodes every prompt with a T5 v1.1 encoder, one layer at a time from the mapped file: a layer's
 // weights are read, used for all prompts and dropped, so that the whole encoder never lies in
 // memory. Padding is attended to, as in diffusers.
-//   ids of each prompt (equal lengths) -> states_TE in `dtype`, one per prompt
+//   ids of each prompt (equal lengths) -> states_TE in `dtype`, one per prompt, on the host
 // `weights` must have been mapped from text_encoder/ and is used up. Source: transformers
 // T5EncoderModel. Throws DataError for an id beyond the vocabulary.
 std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& prompt_ids,

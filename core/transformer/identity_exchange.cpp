@@ -11,7 +11,7 @@ void IdentityExchange::begin_sequence(const SequenceShape& shape) {
   runs_.clear();
   for (int64_t head = 0; head < shape.heads; ++head)
     runs_.push_back({head, 0, ceil_div(shape.rows, kBlockRows)});
-  const at::TensorOptions options = at::TensorOptions().dtype(shape.dtype);
+  const at::TensorOptions options = at::TensorOptions().dtype(shape.dtype).device(shape.device);
   qkv_H3NE_ = at::empty({shape.heads, 3, shape.rows, shape.head_dim}, options);
   out_NHE_ = at::empty({shape.rows, shape.heads, shape.head_dim}, options);
 }

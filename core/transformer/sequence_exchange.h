@@ -16,6 +16,7 @@ struct SequenceShape {
   int64_t heads = 0;  // H
   int64_t head_dim = 0;
   at::ScalarType dtype = at::kFloat;
+  at::Device device = at::kCPU;  // where q, k, v and the results lie
   bool operator==(const SequenceShape&) const = default;
 };
 

@@ -28,8 +28,8 @@ class Loader {
                             take(name + ".bias", {c_.width()}));
   }
   NormWeights norm(const std::string& name, int64_t width, double eps) {
-    return {take(name + ".weight", {width}).to(at::kFloat),
-            take(name + ".bias", {width}).to(at::kFloat), eps};
+    return {ops_.upload(take(name + ".weight", {width}).to(at::kFloat)),
+            ops_.upload(take(name + ".bias", {width}).to(at::kFloat)), eps};
   }
   AdaLayerNorm ada_norm(const std::string& name, int64_t vectors) {
     return {linear(name + ".linear", vectors * c_.width(), c_.time_embed_dim),
@@ -127,8 +127,8 @@ Transformer::Transformer(const TransformerConfig& config, WeightMap& weights, at
 at::Tensor Transformer::embed_timestep(int64_t timestep) const {
   const at::Tensor sinusoid =
       timestep_sinusoid(static_cast<double>(timestep), config_.width()).to(dtype_);
-  const at::Tensor hidden =
-      ops_.linear(sinusoid.unsqueeze(0), time_linear_1_, {.activation = Activation::kSilu});
+  const at::Tensor hidden = ops_.linear(ops_.upload(sinusoid.unsqueeze(0)), time_linear_1_,
+                                        {.activation = Activation::kSilu});
   return ops_.linear(hidden, time_linear_2_).squeeze(0);
 }
 
@@ -137,13 +137,14 @@ void Transformer::prepare_positions(const PatchGrid& grid, RowRange tokens) {
   grid_ = grid;
   tokens_ = tokens;
   if (config_.use_rotary_positional_embeddings) {
-    rotary_ = rotary_positions(config_, grid);
+    const RotaryTables tables = rotary_positions(config_, grid);
+    rotary_ = {ops_.upload(tables.cos), ops_.upload(tables.sin)};
     return;
   }
   const at::Tensor all_MD = sincos_positions(config_, grid, dtype_);
   const bool whole = tokens.size() == grid.tokens();
   // A table as wide as the activations: what others need does not stay.
-  sincos_mD_ = whole ? all_MD : all_MD.narrow(0, tokens.begin, tokens.size()).clone();
+  sincos_mD_ = ops_.upload(whole ? all_MD : all_MD.narrow(0, tokens.begin, tokens.size()).clone());
 }
 
 // Text rows and video rows of a block go through different layers, so the unit is the part of a
@@ -159,16 +160,18 @@ at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::
   prepare_positions(grid, tokens);
   std::vector<at::Tensor> parts;
   if (const RowRange own = intersect(rows, {0, text_rows}); own.size() > 0) {
-    parts.push_back(ops_.linear(text_TE.narrow(0, own.begin, own.size()), text_proj_,
+    parts.push_back(ops_.linear(ops_.upload(text_TE.narrow(0, own.begin, own.size())), text_proj_,
                                 {.first_row = own.begin}));
   }
   if (tokens.size() > 0) {
-    at::Tensor video = ops_.linear(patch_vectors(latents_LCYX, patch, tokens), patch_proj_,
-                                   {.first_row = video_rows.begin});
+    at::Tensor video = ops_.linear(ops_.upload(patch_vectors(latents_LCYX, patch, tokens)),
+                                   patch_proj_, {.first_row = video_rows.begin});
     if (sincos_mD_.defined()) video += sincos_mD_;
     parts.push_back(video);
   }
-  return parts.empty() ? at::empty({0, config_.width()}, text_TE.options()) : at::cat(parts);
+  if (parts.empty())
+    return at::empty({0, config_.width()}, text_TE.options().device(ops_.device()));
+  return at::cat(parts);
 }
 
 // x_nD -> own rows of the attention's output projection
@@ -250,18 +253,19 @@ at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor
                        latents_LCYX.size(3) / patch};
   const int64_t text_rows = text_TE.size(0);
   const int64_t rows = text_rows + grid.tokens();
-  exchange.begin_sequence({rows, config_.num_attention_heads, config_.attention_head_dim, dtype_});
+  exchange.begin_sequence(
+      {rows, config_.num_attention_heads, config_.attention_head_dim, dtype_, ops_.device()});
 
   const at::Tensor time_embedding = embed_timestep(timestep);
   at::Tensor x_nD = embed_patches(latents_LCYX, text_TE, exchange.rows());
-  if (watch.on_rows) watch.on_rows(0, x_nD);
+  if (watch.on_rows) watch.on_rows(0, ops_.download(x_nD));
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     run_block(blocks_[i], x_nD, time_embedding, text_rows, exchange);
-    if (watch.on_rows) watch.on_rows(i + 1, x_nD);
+    if (watch.on_rows) watch.on_rows(i + 1, ops_.download(x_nD));
     if (watch.after_block) watch.after_block(i + 1, config_.num_layers);
   }
   const at::Tensor own = project_output(x_nD, time_embedding, exchange.rows(), text_rows);
-  const at::Tensor vectors_MC = exchange.gather_rows(own, {text_rows, rows});
+  const at::Tensor vectors_MC = ops_.download(exchange.gather_rows(own, {text_rows, rows}));
   return unpatchify(vectors_MC, grid, config_.out_channels, patch);
 }
 

@@ -42,8 +42,8 @@ struct TransformerBlock {
 // Called after each block with blocks done and blocks in all; may throw to stop.
 using BlockCallback = std::function<void(int64_t done, int64_t total)>;
 
-// Called with own rows x_nD after the embedding (layer 0) and after each block; looks and keeps its
-// hands off.
+// Called with own rows x_nD, on the host, after the embedding (layer 0) and after each block; looks
+// and keeps its hands off.
 using RowsCallback = std::function<void(int64_t layer, const at::Tensor& x_nD)>;
 
 // Who follows a forward pass; either may be empty.
@@ -63,12 +63,12 @@ class Transformer {
   const TransformerConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
 
-  // latents_LCYX + text_TE' + timestep -> prediction_LCYX, in the compute dtype; the same on every
-  // owner of the exchange.
+  // latents_LCYX + text_TE' + timestep -> prediction_LCYX, in the compute dtype and on the host
+  // like them; the same on every owner of the exchange.
   at::Tensor forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE, int64_t timestep,
                      SequenceExchange& exchange, const ForwardWatch& watch = {});
 
-  // The steps of forward, for tests against diffusers.
+  // The steps of forward, for tests against diffusers; results are where the Ops computes.
   at::Tensor embed_timestep(int64_t timestep) const;  // [time_embed_dim]
   at::Tensor embed_patches(const at::Tensor& latents_LCYX,
                            const at::Tensor& text_TE,  // own rows x_nD

@@ -14,20 +14,21 @@ constexpr int64_t kMidResnets = 2;
 
 class Loader {
  public:
-  Loader(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype)
-      : c_(config), weights_(weights), dtype_(dtype) {}
+  Loader(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
+      : c_(config), weights_(weights), dtype_(dtype), ops_(ops) {}
 
   ConvWeights convolution(const std::string& name, int64_t out, int64_t in, int64_t kernel) {
-    return {take(name + ".weight", {out, in, kernel, kernel, kernel}), take(name + ".bias", {out})};
+    return {upload(take(name + ".weight", {out, in, kernel, kernel, kernel})),
+            upload(take(name + ".bias", {out}))};
   }
   // A convolution of single frames, kept as a 3-D one of one frame.
   ConvWeights frame_convolution(const std::string& name, int64_t channels) {
-    return {take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2),
-            take(name + ".bias", {channels})};
+    return {upload(take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2)),
+            upload(take(name + ".bias", {channels}))};
   }
   SpatialNorm spatial_norm(const std::string& name, int64_t channels) {
-    return {{take(name + ".norm_layer.weight", {channels}).to(at::kFloat),
-             take(name + ".norm_layer.bias", {channels}).to(at::kFloat), c_.norm_eps},
+    return {{upload(take(name + ".norm_layer.weight", {channels}).to(at::kFloat)),
+             upload(take(name + ".norm_layer.bias", {channels}).to(at::kFloat)), c_.norm_eps},
             convolution(name + ".conv_y.conv", channels, c_.latent_channels, 1),
             convolution(name + ".conv_b.conv", channels, c_.latent_channels, 1)};
   }
@@ -45,10 +46,12 @@ class Loader {
   at::Tensor take(const std::string& name, at::IntArrayRef shape) {
     return weights_.take("decoder." + name, shape, dtype_);
   }
+  at::Tensor upload(const at::Tensor& tensor) { return ops_.upload(tensor); }
 
   const VaeConfig& c_;
   WeightMap& weights_;
   at::ScalarType dtype_;
+  Ops& ops_;
 };
 
 }  // namespace
@@ -56,7 +59,7 @@ class Loader {
 VaeDecoder::VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
     : config_(config), dtype_(dtype), ops_(ops) {
   const LoadingAllocations allocations;
-  Loader load(config_, weights, dtype);
+  Loader load(config_, weights, dtype, ops);
   const std::vector<int64_t>& widths = config_.block_out_channels;
   conv_in_ = load.convolution("conv_in.conv", widths.back(), config_.latent_channels, 3);
   for (int64_t i = 0; i < kMidResnets; ++i) {
@@ -122,7 +125,8 @@ at::Tensor VaeDecoder::run_resnet(const DecoderResnet& resnet, const at::Tensor&
   return h;
 }
 
-at::Tensor VaeDecoder::decode_chunk(const at::Tensor& latents_CtYX, CausalCache& cache) const {
+at::Tensor VaeDecoder::decode_chunk(const at::Tensor& host_latents_CtYX, CausalCache& cache) const {
+  const at::Tensor latents_CtYX = ops_.upload(host_latents_CtYX);
   at::Tensor padded = at::empty({latents_CtYX.size(0), latents_CtYX.size(1) + kCausalFrames,
                                  latents_CtYX.size(2), latents_CtYX.size(3)},
                                 latents_CtYX.options());
@@ -135,7 +139,7 @@ at::Tensor VaeDecoder::decode_chunk(const at::Tensor& latents_CtYX, CausalCache&
     if (block.upsampler.weight.defined())
       x = ops_.convolution(ops_.upsample(x, block.in_time), block.upsampler);
   }
-  return norm_and_convolve(x, norm_out_, conv_out_, latents_CtYX, cache);
+  return ops_.download(norm_and_convolve(x, norm_out_, conv_out_, latents_CtYX, cache));
 }
 
 }  // namespace cogvx

@@ -47,9 +47,9 @@ class VaeDecoder {
 
   at::ScalarType dtype() const { return dtype_; }
 
-  // One temporal chunk of one tile: latents_CtYX -> frames [3, T, 8Y, 8X]; `cache` starts empty for
-  // each tile.
-  at::Tensor decode_chunk(const at::Tensor& latents_CtYX, CausalCache& cache) const;
+  // One temporal chunk of one tile: latents_CtYX -> frames [3, T, 8Y, 8X], both on the host;
+  // `cache` starts empty for each tile and stays where the Ops computes.
+  at::Tensor decode_chunk(const at::Tensor& host_latents_CtYX, CausalCache& cache) const;
 
  private:
   at::Tensor norm_and_convolve(const at::Tensor& x_CTYX, const SpatialNorm& norm,

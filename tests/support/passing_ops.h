@@ -11,6 +11,9 @@ class PassingOps : public Ops {
  public:
   explicit PassingOps(Ops& inner) : inner_(inner) {}
 
+  at::Device device() const override { return inner_.device(); }
+  at::Tensor upload(const at::Tensor& host) override { return inner_.upload(host); }
+  at::Tensor download(const at::Tensor& result) override { return inner_.download(result); }
   LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override {
     return inner_.pack_linear(weight, bias);
   }

@@ -10,6 +10,9 @@ class CpuOps final : public Ops {
  public:
   explicit CpuOps(ThreadPool& pool) : pool_(pool) {}
 
+  at::Device device() const override { return at::kCPU; }
+  at::Tensor upload(const at::Tensor& host) override { return host; }
+  at::Tensor download(const at::Tensor& result) override { return result; }
   LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override;
   at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                     const LinearCall& call) override;

@@ -1,0 +1,178 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+#include "tests/support/fake_device.h"
+#include "tests/support/tiny_models.h"
+
+// Where tensors live: what an Ops on another device gets has been uploaded, results come back once,
+// and the bytes are those of the host.
+namespace cogvx {
+namespace {
+
+using namespace test;
+
+struct Setting {
+  const char* checkpoint;
+  at::ScalarType dtype;
+};
+
+void PrintTo(const Setting& setting, std::ostream* out) {
+  *out << setting.checkpoint << " " << setting.dtype;
+}
+
+DeviceTraffic operator-(const DeviceTraffic& a, const DeviceTraffic& b) {
+  return {a.to_device - b.to_device, a.to_host - b.to_host};
+}
+
+class OnADevice : public testing::TestWithParam<Setting> {
+ protected:
+  OnADevice()
+      : checkpoint_(GetParam().checkpoint,
+                    dtype() == at::kFloat ? StoredDtype::kFp32 : StoredDtype::kBf16),
+        pool_(2),
+        cpu_(pool_),
+        device_(cpu_),
+        before_(device_traffic()) {}
+
+  at::ScalarType dtype() const { return GetParam().dtype; }
+  at::Tensor random(at::IntArrayRef sizes) const {
+    at::Generator generator = at::detail::createCPUGenerator(7);
+    return at::randn(sizes, generator).to(dtype());
+  }
+  // All that moved since the last call or the test's begin; what the models asked the Ops for, and
+  // nothing else, moves.
+  DeviceTraffic moved() {
+    const DeviceTraffic now = device_traffic();
+    EXPECT_EQ((now - before_).to_device, (device_.asked() - asked_before_).to_device);
+    EXPECT_EQ((now - before_).to_host, (device_.asked() - asked_before_).to_host);
+    const DeviceTraffic since = now - before_;
+    before_ = now;
+    asked_before_ = device_.asked();
+    return since;
+  }
+
+  TinyCheckpoint checkpoint_;
+  ThreadPool pool_;
+  CpuOps cpu_;
+  FakeDeviceOps device_;
+  DeviceTraffic before_;
+  DeviceTraffic asked_before_;
+};
+
+TEST_P(OnADevice, ATransformerGivesTheHostsBytesAndDownloadsOnce) {
+  Transformer here = load_transformer(*checkpoint_, dtype(), cpu_);
+  Transformer there = load_transformer(*checkpoint_, dtype(), device_);
+  EXPECT_EQ(moved().to_host, 0);
+  const TransformerConfig& config = checkpoint_->transformer;
+  const at::Tensor latents = random({3, config.in_channels, 8, 12});
+  const at::Tensor text = random({config.max_text_seq_length, config.text_embed_dim});
+  IdentityExchange exchange_here, exchange_there;
+  for (const int64_t timestep : {999, 500}) {
+    const at::Tensor wanted = here.forward(latents, text, timestep, exchange_here);
+    const at::Tensor found = there.forward(latents, text, timestep, exchange_there);
+    EXPECT_TRUE(found.is_cpu());
+    EXPECT_TRUE(same_bytes(found, wanted));
+    // Time, text and patches go in each time; the tables of positions the first time.
+    const int64_t tables = config.use_rotary_positional_embeddings ? 2 : 1;
+    EXPECT_EQ(moved(), (DeviceTraffic{timestep == 999 ? 3 + tables : 3, 1}));
+  }
+}
+
+TEST_P(OnADevice, RowsThatAreWatchedLieOnTheHost) {
+  Transformer there = load_transformer(*checkpoint_, dtype(), device_);
+  const TransformerConfig& config = checkpoint_->transformer;
+  IdentityExchange exchange;
+  int64_t layers = 0;
+  there.forward(random({1, config.in_channels, 4, 4}),
+                random({config.max_text_seq_length, config.text_embed_dim}), 1, exchange,
+                {.after_block = {}, .on_rows = [&](int64_t, const at::Tensor& x_nD) {
+                   EXPECT_TRUE(x_nD.is_cpu());
+                   ++layers;
+                 }});
+  EXPECT_EQ(layers, config.num_layers + 1);
+  EXPECT_EQ(moved().to_host, layers + 1);
+}
+
+TEST_P(OnADevice, ADecoderGivesTheHostsBytesAndDownloadsEveryChunkOnce) {
+  const VaeDecoder here = load_vae(*checkpoint_, dtype(), cpu_);
+  const VaeDecoder there = load_vae(*checkpoint_, dtype(), device_);
+  EXPECT_EQ(moved().to_host, 0);
+  const at::Tensor latents = random({checkpoint_->vae.latent_channels, 5, 4, 6});
+  const Tile whole{0, 0, 4, 6};
+  const at::Tensor found = decode_tile(there, latents, whole);
+  EXPECT_TRUE(found.is_cpu());
+  EXPECT_TRUE(same_bytes(found, decode_tile(here, latents, whole)));
+  const auto chunks = static_cast<int64_t>(temporal_chunks(5).size());
+  ASSERT_EQ(chunks, 2);
+  EXPECT_EQ(moved(), (DeviceTraffic{chunks, chunks}));
+}
+
+TEST_P(OnADevice, ATextEncoderGivesTheHostsBytesAndDownloadsEveryPromptOnce) {
+  const GoldenCase any = golden_cases("tiny-2b", "pipeline").front();
+  const auto encode = [&](Ops& ops) {
+    return encode_ids(*checkpoint_, any.output("prompt_ids"), dtype(), ops);
+  };
+  const at::Tensor found = encode(device_);
+  EXPECT_TRUE(found.is_cpu());
+  EXPECT_EQ(moved().to_host, 1);
+  EXPECT_TRUE(same_bytes(found, encode(cpu_)));
+}
+
+TEST_P(OnADevice, LatentsAndFramesOfAWholeRunAreTheHosts) {
+  nlohmann::json params = golden_cases("tiny-2b", "pipeline").front().params();
+  params["width"] = 96;
+  params["height"] = 64;
+  params["num_frames"] = 5;
+  params["steps"] = 2;
+  Request request = golden_request(*checkpoint_, params, 5, dtype());
+  request.vae_tile = {.height = 96, .width = 80};
+  const TransformerConfig& config = checkpoint_->transformer;
+  const TextStates text{.prompt = random({config.max_text_seq_length, config.text_embed_dim}),
+                        .negative = random({config.max_text_seq_length, config.text_embed_dim})};
+  const auto run = [&](Ops& ops) {
+    Transformer transformer = load_transformer(*checkpoint_, dtype(), ops);
+    const at::Tensor latents = run_denoise(request, *checkpoint_, transformer, text).final;
+    const VaeDecoder decoder = load_vae(*checkpoint_, dtype(), ops);
+    return std::pair{latents, decode_frames(request, *checkpoint_, decoder, latents)};
+  };
+  const auto [latents, frames] = run(device_);
+  const auto [wanted_latents, wanted_frames] = run(cpu_);
+  EXPECT_TRUE(same_bytes(latents, wanted_latents));
+  EXPECT_TRUE(same_bytes(frames, wanted_frames));
+  moved();
+}
+
+TEST_P(OnADevice, ComponentsLeaveTheDeviceWhenTheyGo) {
+  const int64_t before = device_bytes();
+  {
+    const VaeDecoder decoder = load_vae(*checkpoint_, dtype(), device_);
+    const Transformer transformer = load_transformer(*checkpoint_, dtype(), device_);
+    EXPECT_GT(device_bytes(), before);
+  }
+  EXPECT_EQ(device_bytes(), before);
+}
+
+// What makes the tests above able to fail.
+TEST_P(OnADevice, TensorsThatWereNotUploadedAreRefused) {
+  const at::Tensor host = random({2, 64});
+  const at::Tensor there = device_.upload(host);
+  const LinearWeights weights = device_.pack_linear(random({64, 64}), random({64}));
+  EXPECT_THROW(device_.linear(host, weights, {}), std::logic_error);
+  EXPECT_NO_THROW(device_.linear(there, weights, {}));
+  EXPECT_THROW(device_.linear(there, cpu_.pack_linear(random({64, 64}), random({64})), {}),
+               std::logic_error);
+  EXPECT_THROW(there + host, c10::Error);
+  EXPECT_THROW(at::cat({host, there}), std::logic_error);
+  EXPECT_THROW(device_.upload(there), std::logic_error);
+  EXPECT_THROW(device_.download(host), std::logic_error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, OnADevice,
+                         testing::Values(Setting{"tiny-2b", at::kFloat},
+                                         Setting{"tiny-5b", at::kBFloat16},
+                                         Setting{"tiny-30x16", at::kFloat}));
+
+}  // namespace
+}  // namespace cogvx
