@@ -17,6 +17,7 @@ class CountingGroup final : public Group {
                             const at::Tensor& recv, const Splits& recv_splits) override;
   void broadcast(const at::Tensor& bytes, int root) override;
   void barrier() override { group_.barrier(); }
+  void settle() override { group_.settle(); }
 
   int64_t bytes_sent() const { return bytes_sent_; }
 

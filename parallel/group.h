@@ -46,6 +46,9 @@ class Group {
   // The root's bytes -> everyone's `bytes`.
   virtual void broadcast(const at::Tensor& bytes, int root) = 0;
   virtual void barrier() = 0;
+  // Where waits order a device's stream and not the host: the host waits here, before it looks at
+  // bytes that came over the group. Elsewhere nothing is left to wait for.
+  virtual void settle() {}
 
   // The rest is made of the three above, because backends refuse uneven gathers.
   void all_to_all(const at::Tensor& send, const Splits& send_splits, const at::Tensor& recv,
