@@ -2,6 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "core/ops/cuda/kernel_check.h"
 #include "core/ops/cuda/kernels_rows.h"
 #include "core/ops/cuda/kernels_video.h"
 
@@ -46,6 +47,30 @@ int queue_stored(const Call& call, void* stream) {
   return cudaErrorInvalidValue;
 }
 
+// What KernelCheck wants of a device. Copies go through the stream: a plain cudaMemcpy from
+// pageable memory may return before the device has all of it, and other streams do not wait.
+struct CheckedDevice {
+  cudaStream_t stream;
+
+  void* upload(const void* from, size_t bytes) const {
+    void* to = nullptr;
+    if (cudaMalloc(&to, bytes) != cudaSuccess) return nullptr;
+    if (cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream) == cudaSuccess) return to;
+    cudaFree(to);
+    return nullptr;
+  }
+  int download(void* to, const void* from, size_t bytes) const {
+    const cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream);
+    return error != cudaSuccess ? error : cudaStreamSynchronize(stream);
+  }
+  void release(void* array) const { cudaFree(array); }
+  template <typename Call>
+  int launch(const Call& call) const {
+    return queue_stored(call, stream);
+  }
+  const char* error_text(int code) const { return launch_error(code); }
+};
+
 }  // namespace
 
 int launch(const ModulatedNormCall& call, void* stream) { return queue_stored(call, stream); }
@@ -53,6 +78,11 @@ int launch(const GatedAddCall& call, void* stream) { return queue_stored(call, s
 int launch(const PrepareQkvCall& call, void* stream) { return queue_stored(call, stream); }
 int launch(const BlendCall& call, void* stream) { return queue_stored(call, stream); }
 int launch(const RgbCall& call, void* stream) { return queue_stored(call, stream); }
+
+std::string check_kernels(const CheckShape& shape, void* stream) {
+  CheckedDevice device{static_cast<cudaStream_t>(stream)};
+  return KernelCheck<CheckedDevice>(device, shape).run();
+}
 
 const char* launch_error(int code) { return cudaGetErrorString(static_cast<cudaError_t>(code)); }
 bool is_out_of_memory(int code) { return code == cudaErrorMemoryAllocation; }

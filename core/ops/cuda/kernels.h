@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include <string>
+
 // CogVideoX's own kernels, without PyTorch: raw device pointers in, a code out. A call describes
 // the work; launch() queues it on a stream (cudaStream_t as void*) of the calling thread's device
 // and returns 0, or a code that launch_error() words. Strides count elements; legends as in ops.h.
@@ -104,6 +106,12 @@ int launch(const GatedAddCall& call, void* stream);
 int launch(const PrepareQkvCall& call, void* stream);
 int launch(const BlendCall& call, void* stream);
 int launch(const RgbCall& call, void* stream);
+
+// Runs every kernel on the calling thread's device, in every stored type, against its host
+// function: the first difference or error in one line, or nothing. Some milliseconds at the default
+// shape of kernel_check.h, for the start-up check; larger shapes for scripts/gpu_check.sh.
+struct CheckShape;
+std::string check_kernels(const CheckShape& shape, void* stream);
 
 // CUDA's words for a code that is not 0.
 const char* launch_error(int code);

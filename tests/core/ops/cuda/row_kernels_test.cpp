@@ -178,9 +178,10 @@ TEST_P(CudaKernels, PrepareQkvIsTheCpusBitForBit) {
   for (const QkvShape s : qkv_shapes()) {
     const at::Tensor qkv = own("qkv", {s.rows, 3 * s.heads * s.width}, 0.2);
     for (const RowKinds kinds : row_kinds(s.rows)) {
-      if (s.rows > 1000 && kinds.first_row + kinds.text_rows != 226 + 192) continue;
+      const bool at_seam = kinds.first_row == 192;
+      if ((s.rows > 1000 || s.heads >= 30) && !at_seam && kinds.first_row != 256) continue;
       for (const bool rotate : {false, true}) {
-        if (!rotate && kinds.first_row != 192) continue;
+        if (!rotate && !at_seam) continue;
         SCOPED_TRACE(title({s.rows, s.heads * s.width}, kinds));
         // No row of the tables more than the call may read, so that one too many is seen.
         const int64_t video = std::max<int64_t>(kinds.first_row + s.rows - kinds.text_rows, 0);
