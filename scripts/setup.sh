@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # Gets everything a build needs: Debian packages (as root; otherwise prints the command) and the pinned PyTorch wheels,
 # checked by SHA-256 and unpacked, never imported, under .deps/python. Safe to run again; a second run does nothing.
-#   scripts/setup.sh [--cuda] [--quiet]     --cuda adds the NVIDIA libraries that PyTorch loads on a GPU
+#   scripts/setup.sh [--cuda] [--bare] [--quiet]
+#   --cuda  adds the NVIDIA libraries that PyTorch loads on a GPU
+#   --bare  fills .deps/bare with the sources that a machine without Debian packages needs (scripts/gpu_check.sh)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pip clang-format ffmpeg
   libcli11-dev libspdlog-dev nlohmann-json3-dev libsentencepiece-dev
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
+  googletest libgtest-dev libgmock-dev libbenchmark-dev
   clang libclang-rt-dev llvm   # for scripts/fuzz.sh alone
   openmpi-bin iproute2)        # for tests of launchers
 lists=(scripts/wheels.txt)
-quiet=0
+quiet=0 bare=0
 for argument in "$@"; do
   case "$argument" in
     --cuda) lists+=(scripts/wheels_cuda.txt) ;;
+    --bare) bare=1 ;;
     --quiet) quiet=1 ;;
-    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda and --quiet" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda, --bare and --quiet" >&2; exit 2 ;;
   esac
 done
 say() { [ "$quiet" = 1 ] || echo "setup: $*"; }
@@ -93,4 +96,9 @@ rm -rf .deps/download.*
 while read -r requirement platform digest; do
   unpack_wheel "$requirement" "$platform" "$digest"
 done < <(grep -hv '^#' "${lists[@]}")
+if [ "$bare" = 1 ]; then
+  mkdir -p .deps/bare/include
+  cp -RLu /usr/include/nlohmann .deps/bare/include/
+  cp -RLu /usr/src/googletest .deps/bare/
+fi
 say "done"
