@@ -11,13 +11,6 @@
 // host; the outputs must be the same bytes.
 namespace cogvx::cuda {
 
-// Shapes of one round of checks. Text rows: the first third.
-struct CheckShape {
-  int64_t rows = 65;
-  int64_t heads = 3;
-  int64_t head_width = 64;
-};
-
 // Device: void* upload(const void* from, size_t bytes), null when there is no memory;
 // int download(void* to, const void* from, size_t bytes), waits for what was launched;
 // void release(void*); int launch(const Call&); const char* error_text(int code).

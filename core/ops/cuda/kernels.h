@@ -107,10 +107,16 @@ int launch(const PrepareQkvCall& call, void* stream);
 int launch(const BlendCall& call, void* stream);
 int launch(const RgbCall& call, void* stream);
 
-// Runs every kernel on the calling thread's device, in every stored type, against its host
-// function: the first difference or error in one line, or nothing. Some milliseconds at the default
-// shape of kernel_check.h, for the start-up check; larger shapes for scripts/gpu_check.sh.
-struct CheckShape;
+// A third of the rows are text; head_width is even.
+struct CheckShape {
+  int64_t rows = 65;
+  int64_t heads = 3;
+  int64_t head_width = 64;
+};
+
+// Runs every kernel on the calling thread's device, in every stored type, against its host function
+// (kernel_check.h): the first difference or error in one line, or nothing. The default shape takes
+// milliseconds, for the start-up check; larger ones are for scripts/gpu_check.sh.
 std::string check_kernels(const CheckShape& shape, void* stream);
 
 // CUDA's words for a code that is not 0.
