@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "core/base/errors.h"
+#include "parallel/device_group.h"
+#include "parallel/nccl_group.h"
 
 namespace cogvx {
 namespace {
@@ -202,6 +204,18 @@ std::unique_ptr<Group> Rendezvous::make_gloo_group(const GroupPlace& place) cons
                            " of " + std::to_string(place.size) +
                            ": the processes do not come together: " + first_line(error));
   }
+}
+
+std::unique_ptr<Group> Rendezvous::make_device_group(const GroupPlace& place,
+                                                     const MakeBackend& make,
+                                                     const NcclOptions& options) const {
+  if (place.size == 1) return std::make_unique<SingleGroup>();
+  auto host = make_gloo_group(place);
+  auto store = c10::make_intrusive<c10d::PrefixStore>(place.name + "-device", meeting_->store);
+  auto device = std::make_unique<NcclGroup>(make(store, place), place, options);
+  // The first operation of a group may hang where later ones would not: better here.
+  device->barrier();
+  return std::make_unique<DeviceGroup>(std::move(host), std::move(device));
 }
 
 }  // namespace cogvx

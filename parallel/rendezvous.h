@@ -1,12 +1,20 @@
 #pragma once
 
+#include <c10/util/intrusive_ptr.h>
+
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "parallel/group.h"
+
+namespace c10d {
+class Backend;
+class Store;
+}  // namespace c10d
 
 namespace cogvx {
 
@@ -16,6 +24,13 @@ struct GroupPlace {
   int rank = 0;
   int size = 1;
 };
+
+struct NcclOptions;
+
+// Makes a member of a group whose tensors are on a device; the store is the group's own. All
+// members call it at the same time.
+using MakeBackend = std::function<c10::intrusive_ptr<c10d::Backend>(
+    const c10::intrusive_ptr<c10d::Store>& store, const GroupPlace& place)>;
 
 // Where the processes of one run find each other. `patience` is for processes that are still
 // starting; once a group is made, only the death of a member ends a wait in it. The program must
@@ -48,6 +63,10 @@ class Rendezvous {
   // A group of processes that move bytes between CPU tensors. Throws DistributedError where they do
   // not come together in time.
   std::unique_ptr<Group> make_gloo_group(const GroupPlace& place) const;
+  // The same with device tensors too, over a backend from `make`, which has moved bytes among all
+  // members when this returns. A group of one needs none.
+  std::unique_ptr<Group> make_device_group(const GroupPlace& place, const MakeBackend& make,
+                                           const NcclOptions& options) const;
 
  private:
   struct Meeting;

@@ -96,6 +96,7 @@ std::vector<CudaDevice> devices_of(const CogvxCudaProbe& probe) {
     const CogvxCudaDevice& device = probe.devices[i];
     devices.push_back({.index = i,
                        .name = device.name,
+                       .uuid = device.uuid,
                        .compute_major = device.compute_major,
                        .compute_minor = device.compute_minor,
                        .multiprocessors = device.multiprocessors,

@@ -10,6 +10,7 @@ namespace cogvx {
 struct CudaDevice {
   int index = 0;
   std::string name;
+  std::string uuid;  // of the hardware, the same in every process
   int compute_major = 0;
   int compute_minor = 0;
   int multiprocessors = 0;

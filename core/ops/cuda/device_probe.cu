@@ -40,6 +40,14 @@ int report(CogvxCudaProbe* probe, cudaError_t error) {
   return status_of(error, probe->driver_version);
 }
 
+void write_uuid(CogvxCudaDevice& device, const cudaUUID_t& uuid) {
+  char* at = device.uuid + std::snprintf(device.uuid, sizeof device.uuid, "GPU-");
+  for (int i = 0; i < 16; ++i) {
+    const bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+    at += std::snprintf(at, 4, dash ? "-%02x" : "%02x", static_cast<unsigned char>(uuid.bytes[i]));
+  }
+}
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) int cogvx_cuda_probe(CogvxCudaProbe* probe) {
@@ -66,6 +74,7 @@ extern "C" __attribute__((visibility("default"))) int cogvx_cuda_probe(CogvxCuda
     }
     CogvxCudaDevice& device = probe->devices[i];
     std::snprintf(device.name, sizeof device.name, "%s", properties.name);
+    write_uuid(device, properties.uuid);
     device.compute_major = properties.major;
     device.compute_minor = properties.minor;
     device.multiprocessors = properties.multiProcessorCount;

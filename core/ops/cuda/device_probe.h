@@ -7,7 +7,7 @@
 extern "C" {
 
 // Raise with every change of the structs below.
-enum { kCogvxCudaAbi = 1, kCogvxCudaMaxDevices = 64 };
+enum { kCogvxCudaAbi = 2, kCogvxCudaMaxDevices = 64 };
 
 // Why there is no device list; kCogvxCudaOk when there is one.
 enum CogvxCudaStatus {
@@ -21,6 +21,8 @@ enum CogvxCudaStatus {
 
 struct CogvxCudaDevice {
   char name[256];
+  // "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", as nvidia-smi -L writes it.
+  char uuid[48];
   int32_t compute_major;
   int32_t compute_minor;
   int32_t multiprocessors;

@@ -89,6 +89,7 @@ TEST(CudaPlugin, ReportsEveryDeviceAndWhichCanBeUsed) {
   EXPECT_EQ(report.runtime_version, "13.0");
   ASSERT_EQ(report.devices.size(), 2u);
   EXPECT_EQ(report.devices[0].name, "New One");
+  EXPECT_EQ(report.devices[0].uuid, "GPU-of New One");
   EXPECT_EQ(report.devices[0].compute_major, 9);
   EXPECT_EQ(report.devices[0].multiprocessors, 132);
   EXPECT_EQ(report.devices[0].memory_bytes, uint64_t{80} << 30);
@@ -104,7 +105,7 @@ TEST(CudaPlugin, EveryReasonForNoDeviceHasItsOwnMessage) {
               AllOf(one_line_with_a_cure, HasSubstr("serves CUDA 12.2"), HasSubstr("wants 13.0")));
   EXPECT_THAT(why_not("no device"), AllOf(one_line_with_a_cure, HasSubstr("shows no device")));
   EXPECT_THAT(why_not("other abi"),
-              AllOf(one_line_with_a_cure, HasSubstr("speaks version 7"), HasSubstr("program 1")));
+              AllOf(one_line_with_a_cure, HasSubstr("speaks version 7"), HasSubstr("program 2")));
   EXPECT_THAT(why_not("broken"),
               AllOf(one_line_with_a_cure, HasSubstr("system not yet initialized")));
   EXPECT_THAT(why_not("old device"), AllOf(one_line_with_a_cure, HasSubstr("found Old One"),

@@ -9,6 +9,7 @@ namespace {
 
 void set_device(CogvxCudaDevice& device, const char* name, int major, bool supported) {
   std::snprintf(device.name, sizeof device.name, "%s", name);
+  std::snprintf(device.uuid, sizeof device.uuid, "GPU-of %s", name);
   device.compute_major = major;
   device.multiprocessors = 132;
   device.memory_bytes = 80ULL << 30;
