@@ -20,7 +20,7 @@ struct LinearWeights {
   int64_t out = 0;
   at::ScalarType dtype = at::kFloat;
   at::Tensor packed;
-  at::Tensor bias;  // fp32 [out]; undefined for none
+  at::Tensor bias;  // [out], in the dtype that the Ops adds in; undefined for none
 };
 
 enum class Activation { kNone, kSilu, kGeluTanh };
@@ -91,6 +91,8 @@ class Ops {
   // computes. pack_linear alone takes the host's tensors.
   virtual at::Tensor upload(const at::Tensor& host) = 0;
   virtual at::Tensor download(const at::Tensor& result) = 0;
+  // The most bytes that lay on the device at once since the last call; 0 where the host computes.
+  virtual int64_t take_peak_bytes() = 0;
 
   virtual LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) = 0;
   virtual at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,

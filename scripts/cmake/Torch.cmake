@@ -25,4 +25,10 @@ cogvx_import_torch(torch::cpu libtorch_cpu.so)
 target_link_libraries(torch::cpu INTERFACE torch::c10)
 # libtorch_cpu's own CUDA runtime libraries are found through its RPATH at run time, not by our link.
 target_link_options(torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
+# The CUDA part; whoever loads it needs the NVIDIA libraries that scripts/setup.sh --cuda fetches.
+if(EXISTS "${torch_root}/lib/libtorch_cuda.so")
+  cogvx_import_torch(torch::c10_cuda libc10_cuda.so)
+  cogvx_import_torch(torch::cuda libtorch_cuda.so)
+  target_link_libraries(torch::cuda INTERFACE torch::c10_cuda torch::cpu)
+endif()
 set(CMAKE_BUILD_RPATH "${torch_root}/lib")

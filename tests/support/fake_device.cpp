@@ -163,8 +163,10 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, c10::impl::NoOpDeviceGuardImpl<kFake>)
 at::Device fake_device() { return {kFake, 0}; }
 DeviceTraffic device_traffic() { return {counters().to_device, counters().to_host}; }
 int64_t device_bytes() { return counters().bytes; }
-int64_t peak_device_bytes() { return counters().peak; }
-void reset_peak_device_bytes() { counters().peak = counters().bytes.load(); }
+
+int64_t FakeDeviceOps::take_peak_bytes() {
+  return counters().peak.exchange(counters().bytes.load());
+}
 
 at::Tensor FakeDeviceOps::upload(const at::Tensor& host) {
   if (!host.is_cpu()) throw std::logic_error("upload got a tensor that is not the host's");

@@ -18,9 +18,6 @@ struct DeviceTraffic {
 };
 DeviceTraffic device_traffic();
 int64_t device_bytes();
-int64_t peak_device_bytes();
-// The peak starts anew from what lives now.
-void reset_peak_device_bytes();
 
 // Computes on the fake device with the inner Ops' formulas. Throws std::logic_error for a tensor
 // that does not lie there, and for one that is uploaded from or downloaded to the wrong side.
@@ -32,6 +29,7 @@ class FakeDeviceOps final : public PassingOps {
   const DeviceTraffic& asked() const { return asked_; }
 
   at::Device device() const override { return fake_device(); }
+  int64_t take_peak_bytes() override;
   at::Tensor upload(const at::Tensor& host) override;
   at::Tensor download(const at::Tensor& result) override;
   LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override;

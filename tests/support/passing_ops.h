@@ -10,10 +10,14 @@ namespace cogvx::test {
 class PassingOps : public Ops {
  public:
   explicit PassingOps(Ops& inner) : inner_(inner) {}
+  // Else one that is made of another would copy it.
+  PassingOps(const PassingOps&) = delete;
+  PassingOps& operator=(const PassingOps&) = delete;
 
   at::Device device() const override { return inner_.device(); }
   at::Tensor upload(const at::Tensor& host) override { return inner_.upload(host); }
   at::Tensor download(const at::Tensor& result) override { return inner_.download(result); }
+  int64_t take_peak_bytes() override { return inner_.take_peak_bytes(); }
   LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override {
     return inner_.pack_linear(weight, bias);
   }

@@ -1,11 +1,13 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mkldnn_convolution.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/ops/cpu/row_kernels.h"
+#include "core/ops/nearest.h"
 
 namespace cogvx {
 namespace {
@@ -15,24 +17,6 @@ using cpu::Bf16;
 // Wide layers are cut in two along the output channels, so that a chunk of few frames still feeds
 // several threads.
 constexpr int64_t kWideChannels = 128;
-
-// PyTorch's nearest neighbour: floor(to * in / out) in float.
-std::vector<int64_t> nearest_indices(int64_t in, int64_t out) {
-  std::vector<int64_t> from(out);
-  const float scale = static_cast<float>(in) / static_cast<float>(out);
-  for (int64_t i = 0; i < out; ++i) {
-    from[i] = std::min(static_cast<int64_t>(std::floor(static_cast<float>(i) * scale)), in - 1);
-  }
-  return from;
-}
-
-// Which latent frame each frame takes its scale and shift from (diffusers: CogVideoXSpatialNorm3D).
-std::vector<int64_t> nearest_frames(int64_t in, int64_t out) {
-  if (out == 1 || out % 2 == 0) return nearest_indices(in, out);
-  std::vector<int64_t> from{0};
-  for (int64_t frame : nearest_indices(in - 1, out - 1)) from.push_back(frame + 1);
-  return from;
-}
 
 struct GroupStatistics {
   float mean;

@@ -1,0 +1,207 @@
+#include "core/ops/cuda/cuda_ops.h"
+
+#include <ATen/Context.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/silu.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+
+#include <utility>
+
+#include "core/base/errors.h"
+#include "core/ops/cuda/kernels.h"
+#include "core/ops/formulas.h"
+
+namespace cogvx::cuda {
+namespace {
+
+constexpr int kSideStreams = 4;
+
+Storage storage_of(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat  ? Storage::kFp32
+         : tensor.scalar_type() == at::kHalf ? Storage::kFp16
+                                             : Storage::kBf16;
+}
+
+template <typename T = void>
+const T* in(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
+}
+
+RowKinds kinds_of(RowSplit split) { return {split.first_row, split.text_rows}; }
+
+// GPU only: guarded by the code that every launcher returns.
+template <typename Call>
+void launch_here(const Call& call, const char* name) {
+  const int code = launch(call, c10::cuda::getCurrentCUDAStream().stream());
+  if (code == 0) return;
+  const std::string text = std::string("CUDA: ") + name + ": " + launch_error(code);
+  if (is_out_of_memory(code)) throw MemoryError(text + "; use a smaller size or fewer frames");
+  throw DeviceError(text + "; check the driver, or run on the CPU");
+}
+
+// GPU only: guarded by the status of the one call.
+cublasLtHandle_t make_handle() {
+  cublasLtHandle_t handle = nullptr;
+  if (const cublasStatus_t status = cublasLtCreate(&handle); status != CUBLAS_STATUS_SUCCESS)
+    throw DeviceError(std::string("CUDA: cuBLASLt does not start: ") +
+                      cublasLtGetStatusName(status) + "; check the driver, or run on the CPU");
+  return handle;
+}
+
+}  // namespace
+
+Planner unchecked_planner(int64_t joint_rows) {
+  return {.rows = [joint_rows](const GemmLayer&, const PickGemm& pick) { return pick(joint_rows); },
+          .heads = [](const HeadLayer&, const HeadPlan& one_by_one) { return one_by_one; }};
+}
+
+// GPU only: guarded by c10's own checks of each call, which throw.
+CudaOps::CudaOps(const CudaOpsSettings& settings, Planner planner)
+    : device_(at::kCUDA, static_cast<c10::DeviceIndex>(settings.device)),
+      kernel_(settings.attention),
+      planner_(std::move(planner)) {
+  c10::cuda::set_device(device_.index());
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setBenchmarkCuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+  handle_.reset(make_handle());
+  gemm_workspace_B_ =
+      at::empty({kGemmWorkspaceBytes}, at::TensorOptions().dtype(at::kByte).device(device_));
+  for (int i = 0; i < kSideStreams; ++i)
+    side_streams_.push_back(
+        c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device_.index()));
+}
+
+at::Tensor CudaOps::upload(const at::Tensor& host) { return host.contiguous().to(device_); }
+
+// GPU only: guarded by the copy, which waits for all work queued and throws what it failed with.
+at::Tensor CudaOps::download(const at::Tensor& result) {
+  at::Tensor host =
+      at::empty(result.sizes(), result.options().device(at::kCPU).pinned_memory(true));
+  return host.copy_(result);
+}
+
+// GPU only: guarded by nothing; it only reports.
+int64_t CudaOps::take_peak_bytes() {
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device_.index());
+  c10::cuda::CUDACachingAllocator::resetPeakStats(device_.index());
+  return stats.allocated_bytes[0].peak;
+}
+
+LinearWeights CudaOps::pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) {
+  return {.in = weight_NK.size(1),
+          .out = weight_NK.size(0),
+          .dtype = weight_NK.scalar_type(),
+          .packed = upload(weight_NK),
+          .bias = bias_N.defined() ? upload(bias_N.to(weight_NK.scalar_type())) : at::Tensor()};
+}
+
+const RowPlan& CudaOps::row_plan(const GemmLayer& layer) {
+  const auto known = row_plans_.find(layer);
+  if (known != row_plans_.end()) return known->second;
+  const auto pick = [&](int64_t rows) -> RowPlan {
+    const auto gemm = std::make_shared<Gemm>(handle_.get(), layer, rows);
+    return [this, gemm](const at::Tensor& x_RK, int64_t, const at::Tensor& workspace_B,
+                        const at::Tensor& y_RN) {
+      gemm->run(x_RK, *weights_of_call_, workspace_B, y_RN);
+    };
+  };
+  return row_plans_.emplace(layer, planner_.rows(layer, pick)).first->second;
+}
+
+at::Tensor CudaOps::linear(const at::Tensor& x_RK, const LinearWeights& weights,
+                           const LinearCall& call) {
+  at::Tensor y_RN = at::empty({x_RK.size(0), weights.out}, x_RK.options());
+  if (x_RK.size(0) == 0) return y_RN;
+  at::Tensor x = x_RK.contiguous();
+  if (reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kGemmAlignment != 0) x = x.clone();
+  weights_of_call_ = &weights;
+  row_plan({weights.in, weights.out, weights.dtype, weights.bias.defined(),
+            call.activation == Activation::kGeluTanh})(x, call.first_row, gemm_workspace_B_, y_RN);
+  if (call.activation == Activation::kSilu) at::silu_(y_RN);
+  return y_RN;
+}
+
+at::Tensor CudaOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
+                                   const RowVectors& shift, const RowVectors& scale,
+                                   RowSplit split) {
+  const at::Tensor x = x_RD.contiguous();
+  at::Tensor y_RD = at::empty(x.sizes(), x.options());
+  launch_here(ModulatedNormCall{.storage = storage_of(x),
+                                .x_RD = in(x),
+                                .y_RD = y_RD.mutable_data_ptr(),
+                                .rows = x.size(0),
+                                .width = x.size(1),
+                                .weight_D = in<float>(norm.weight),
+                                .bias_D = in<float>(norm.bias),
+                                .eps = static_cast<float>(norm.eps),
+                                .text_scale_D = in(scale.text),
+                                .text_shift_D = in(shift.text),
+                                .video_scale_D = in(scale.video),
+                                .video_shift_D = in(shift.video),
+                                .kinds = kinds_of(split)},
+              "modulated norm");
+  return y_RD;
+}
+
+void CudaOps::gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
+                        RowSplit split) {
+  launch_here(GatedAddCall{.storage = storage_of(x_RD),
+                           .x_RD = x_RD.mutable_data_ptr(),
+                           .y_RD = in(y_RD),
+                           .rows = x_RD.size(0),
+                           .width = x_RD.size(1),
+                           .text_gate_D = in(gate.text),
+                           .video_gate_D = in(gate.video),
+                           .kinds = kinds_of(split)},
+              "gated add");
+}
+
+void CudaOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& p, RowSplit split,
+                          at::Tensor& qkv_H3RE) {
+  const int64_t heads = qkv_H3RE.size(0), width = qkv_H3RE.size(3);
+  launch_here(PrepareQkvCall{.storage = storage_of(qkv_R3D),
+                             .x_R3D = in(qkv_R3D),
+                             .y_H3RE = qkv_H3RE.mutable_data_ptr(),
+                             .rows = qkv_R3D.size(0),
+                             .heads = heads,
+                             .width = width,
+                             .x_row_stride = qkv_R3D.stride(0),
+                             .x_part_stride = heads * width,
+                             .y_head_stride = qkv_H3RE.stride(0),
+                             .y_part_stride = qkv_H3RE.stride(1),
+                             .y_row_stride = qkv_H3RE.stride(2),
+                             .q_weight_E = in<float>(p.norm_q.weight),
+                             .q_bias_E = in<float>(p.norm_q.bias),
+                             .k_weight_E = in<float>(p.norm_k.weight),
+                             .k_bias_E = in<float>(p.norm_k.bias),
+                             .q_eps = static_cast<float>(p.norm_q.eps),
+                             .k_eps = static_cast<float>(p.norm_k.eps),
+                             .cos = in<float>(p.cos),
+                             .sin = in<float>(p.sin),
+                             .kinds = kinds_of(split)},
+              "prepare qkv");
+}
+
+at::Tensor CudaOps::rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) {
+  return formulas::rms_norm(x_RD, weight_D, eps);
+}
+at::Tensor CudaOps::biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                     const at::Tensor& bias_HRR) {
+  return formulas::biased_attention(q, k, v, bias_HRR);
+}
+at::Tensor CudaOps::gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) {
+  return formulas::gated_gelu(gate_RD, up_RD);
+}
+void CudaOps::norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) {
+  formulas::norm_silu(x_CTYX, call, y_CTYX);
+}
+void CudaOps::add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) { x_CTYX.add_(y_CTYX); }
+at::Tensor CudaOps::upsample(const at::Tensor& x_CTYX, bool in_time) {
+  return formulas::upsample(x_CTYX, in_time);
+}
+
+}  // namespace cogvx::cuda

@@ -1,0 +1,102 @@
+// What CudaOps takes from cuDNN and libtorch: attention and convolution.
+#include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
+#include <ATen/ops/cudnn_convolution.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "core/base/errors.h"
+#include "core/ops/cuda/cuda_ops.h"
+#include "core/ops/formulas.h"
+
+namespace cogvx::cuda {
+namespace {
+
+// GPU only: guarded by libtorch's checks, and by the start-up check of one head against all.
+at::Tensor attend(AttentionKernel kernel, const at::Tensor& qkv_3NE) {
+  const double scale = 1 / std::sqrt(static_cast<double>(qkv_3NE.size(2)));
+  const int64_t rows = qkv_3NE.size(1);
+  const auto part = [&](int64_t i, int64_t head_dim) {
+    return qkv_3NE[i].unsqueeze(0).unsqueeze(head_dim);
+  };
+  if (kernel == AttentionKernel::kMath) return formulas::attend_head(qkv_3NE);
+  if (kernel == AttentionKernel::kCudnn) {
+    return std::get<0>(at::_scaled_dot_product_cudnn_attention(
+                           part(0, 1), part(1, 1), part(2, 1), /*attn_bias=*/std::nullopt,
+                           /*compute_log_sumexp=*/false, /*dropout_p=*/0.0, /*is_causal=*/false,
+                           /*return_debug_mask=*/false, scale))
+        .view({rows, -1});
+  }
+  return std::get<0>(at::_flash_attention_forward(
+                         part(0, 2), part(1, 2), part(2, 2), /*cum_seq_q=*/std::nullopt,
+                         /*cum_seq_k=*/std::nullopt, rows, rows, /*dropout_p=*/0.0,
+                         /*is_causal=*/false, /*return_debug_mask=*/false, scale))
+      .view({rows, -1});
+}
+
+int64_t refusals_of_memory(at::Device device) {
+  return c10::cuda::CUDACachingAllocator::getDeviceStats(device.index()).num_ooms;
+}
+
+}  // namespace
+
+// GPU only: guarded by c10's checks of each call; the order of streams changes no byte of a head.
+void CudaOps::attend_one_by_one(const at::Tensor& qkv_H3NE, const at::Tensor& out_HNE) {
+  const c10::cuda::CUDAStream here = c10::cuda::getCurrentCUDAStream(device_.index());
+  at::cuda::CUDAEvent ready;
+  ready.record(here);
+  for (int64_t head = 0; head < qkv_H3NE.size(0); ++head) {
+    const c10::cuda::CUDAStream& side = side_streams_[head % side_streams_.size()];
+    if (head < std::ssize(side_streams_)) ready.block(side);
+    const c10::cuda::CUDAStreamGuard guard(side);
+    out_HNE[head].copy_(attend(kernel_, qkv_H3NE[head].contiguous()));
+  }
+  for (const c10::cuda::CUDAStream& side : side_streams_) {
+    at::cuda::CUDAEvent done;
+    done.record(side);
+    done.block(here);
+  }
+}
+
+const HeadPlan& CudaOps::head_plan(const at::Tensor& qkv_H3NE) {
+  const HeadLayer layer{qkv_H3NE.size(2), qkv_H3NE.size(3), qkv_H3NE.scalar_type()};
+  const auto known = head_plans_.find(layer);
+  if (known != head_plans_.end()) return known->second;
+  const HeadPlan one_by_one = [this](const at::Tensor& qkv, const at::Tensor& out) {
+    attend_one_by_one(qkv, out);
+  };
+  return head_plans_.emplace(layer, planner_.heads(layer, one_by_one)).first->second;
+}
+
+void CudaOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
+                        at::Tensor& out_HNE) {
+  const int64_t tiles = ceil_div(qkv_H3NE.size(2), kBlockRows);
+  for (int64_t head = 0; head < std::ssize(runs); ++head) {
+    if (runs[head] != AttentionRun{head, 0, tiles})
+      throw std::logic_error("attention on a GPU takes whole heads, all of them in order");
+  }
+  if (std::ssize(runs) != qkv_H3NE.size(0))
+    throw std::logic_error("attention on a GPU has other runs than heads");
+  if (!runs.empty()) head_plan(qkv_H3NE)(qkv_H3NE, out_HNE);
+}
+
+// GPU only: guarded by the allocator's count of refusals: libtorch takes the next plan where one
+// gets no workspace, which would be other bytes.
+at::Tensor CudaOps::convolution(const at::Tensor& x_CTYX, const ConvWeights& w) {
+  const int64_t pad_y = (w.weight.size(3) - 1) / 2, pad_x = (w.weight.size(4) - 1) / 2;
+  const int64_t refusals = refusals_of_memory(device_);
+  at::Tensor y = at::cudnn_convolution(
+      x_CTYX.unsqueeze(0).contiguous(), w.weight, {0, pad_y, pad_x}, {1, 1, 1}, {1, 1, 1},
+      /*groups=*/1, /*benchmark=*/false, /*deterministic=*/true, /*allow_tf32=*/false);
+  if (refusals_of_memory(device_) != refusals)
+    throw MemoryError(
+        "CUDA: a convolution's plan got no workspace, and another plan would give other bytes; "
+        "use a smaller --vae-tile, or run on the CPU");
+  return y.squeeze(0).add_(w.bias.view({-1, 1, 1, 1}));
+}
+
+}  // namespace cogvx::cuda

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <stdint.h>
+
+// How the program gets an Ops out of libcogvx_cuda_ops.so. C functions and plain structs; what they
+// hand over are C++ objects, so both sides are built together: the numbers below say so.
+extern "C" {
+
+// Raise with every change of the structs below, of core/ops/ops.h or of parallel/group.h.
+enum { kCogvxCudaOpsAbi = 1 };
+
+enum CogvxCudaOpsStatus {
+  kCogvxCudaOpsOk = 0,
+  kCogvxCudaOpsOtherBuild = 1,
+  kCogvxCudaOpsDeviceError = 2,
+  kCogvxCudaOpsMemoryError = 3,
+  kCogvxCudaOpsOtherError = 4,
+};
+
+struct CogvxCudaOpsCall {
+  // Set by the caller: kCogvxCudaOpsAbi and its TORCH_VERSION. A plugin of another build touches
+  // nothing but these two, where it puts its own.
+  int32_t abi;
+  char torch[32];
+  // What is wanted.
+  int32_t device;     // among those the process sees
+  int32_t attention;  // cogvx::AttentionKernel
+  int64_t joint_rows;
+  // What there is: a cogvx::Ops that the caller deletes, and what it computes with.
+  void* ops;
+  int32_t cudnn_version;     // 91900 is 9.19.0
+  int64_t cublaslt_version;  // 130100 is 13.1.0
+  // One line for a status other than Ok.
+  char error[512];
+};
+
+// Returns a CogvxCudaOpsStatus; throws nothing.
+typedef int (*CogvxMakeCudaOpsFunction)(struct CogvxCudaOpsCall* call);
+#define COGVX_MAKE_CUDA_OPS_NAME "cogvx_make_cuda_ops"
+}
