@@ -3,39 +3,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
-#include "core/base/random.h"
+#include "tests/core/ops/chooser_test_support.h"
 
 namespace cogvx {
 namespace {
 
+using namespace test;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Not;
 
-at::Tensor normal(std::vector<int64_t> shape, uint64_t seed) {
-  at::Generator generator = make_generator(seed);
-  return draw_normal(shape, generator, at::kFloat);
-}
-
-bool equal_bytes(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.contiguous(), y = b.contiguous();
-  return x.nbytes() == y.nbytes() &&
-         std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
-}
-
-ProbeTools tools() {
-  return {.reserve = [](int64_t bytes) {
-    return at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
-  }};
-}
-
-// ---- A device's matrix multiplication, with the ways in which its bytes may vary.
+// A device's matrix multiplication, with the ways in which its bytes may vary.
 
 struct Place {
   int64_t rows;  // of the call
@@ -85,6 +67,14 @@ RowLayer layer_of(RowRange range) {
   return {.name = "qkv", .rows = kRows, .range = range, .in = kIn, .out = kOut};
 }
 const std::vector<RowRange> kRanges = {{0, kRows}, {0, kTextRows}, {kTextRows, kRows}};
+
+// At full size every second call.
+Varies drifts_at_full_size() {
+  return [calls = std::make_shared<int>(0)](const Place& p) {
+    if (p.row == 0) ++*calls;
+    return p.rows == kRows && *calls % 2 == 0;
+  };
+}
 
 // Rows of each of `ranks` ranks, written out again.
 std::vector<RowRange> shards(int64_t ranks) {
@@ -142,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
     Kernels, RowsOfADevice,
     testing::Values(
         RowCase{"Constant", [](const Place&) { return false; }, false},
+        RowCase{"DriftsAtFullSize", drifts_at_full_size(), true},
         RowCase{"VariesWithFewRows", [](const Place& p) { return p.rows < 100; }, true},
         RowCase{"VariesAtOneCount", [](const Place& p) { return p.rows == 192; }, true},
         RowCase{"VariesAtTheCountOfAShortTail", [](const Place& p) { return p.rows == 64 + 10; },
@@ -289,112 +280,13 @@ TEST(ChooseRows, ARefusalIsComparedBetweenRanksBeforeItIsThrown) {
 // A sequence of 480x720x49: what the check costs at start-up.
 TEST(ChooseRows, TheProbesOfAWholeModelAreFew) {
   constexpr int64_t kSequence = 17776;
-  int64_t rows = 2 * kSequence;
+  int64_t rows = kSequence;  // the second time
   const std::vector<RowRange> calls = distinct_calls(kSequence, {0, kSequence});
   for (const RowRange& call : calls) rows += call.size();
-  RecordProperty("calls", static_cast<int>(calls.size()) + 2);
+  RecordProperty("calls", static_cast<int>(calls.size()) + 1);
   RecordProperty("full_calls", std::to_string(static_cast<double>(rows) / kSequence));
   EXPECT_LT(calls.size(), 100u);
   EXPECT_LT(rows, 15 * kSequence);
-}
-
-// ---- Heads.
-
-struct HeadPlace {
-  int64_t heads;  // of the call
-  int64_t head;
-  const float* data;
-};
-using HeadVaries = std::function<bool(const HeadPlace&)>;
-
-constexpr int64_t kHeads = 7, kHeadRows = 5, kWidth = 8;
-const HeadLayer kHeadLayer{
-    .name = "attention", .heads = kHeads, .rows = kHeadRows, .width = kWidth};
-
-// Not attention, but a sum over all of a head's values whose order shows.
-HeadKernel head_kernel(const HeadVaries& varies, int64_t reads_head = 0) {
-  return {.id = "fused", .workspace_bytes = 16, .run = [=](const HeadCall& call) {
-            const at::Tensor qkv = call.qkv_H3NE.contiguous();
-            const int64_t heads = qkv.size(0), values = 3 * kHeadRows * kWidth;
-            for (int64_t h = 0; h < heads; ++h) {
-              const int64_t from = (h + reads_head) % heads;
-              const float* x = qkv.const_data_ptr<float>() + from * values;
-              const bool backwards = varies({heads, h, call.qkv_H3NE.const_data_ptr<float>()});
-              float sum = 0;
-              for (int64_t i = 0; i < values; ++i) sum += x[backwards ? values - 1 - i : i];
-              call.out_HNE[h].fill_(sum);
-            }
-          }};
-}
-
-at::Tensor heads_by(const ChosenHeads& chosen, int64_t ranks, const at::Tensor& qkv) {
-  const at::Tensor out = at::full({kHeads, kHeadRows, kWidth}, -1.0f);
-  for (int64_t rank = 0, head = 0; rank < ranks; ++rank) {
-    const int64_t count = kHeads / ranks + (rank < kHeads % ranks);
-    chosen.run(qkv.narrow(0, head, count).clone(), out.narrow(0, head, count));
-    head += count;
-  }
-  return out;
-}
-
-struct HeadCase {
-  const char* name;
-  HeadVaries varies;
-  bool all_at_once;
-  int64_t reads_head = 0;
-};
-void PrintTo(const HeadCase& head_case, std::ostream* out) { *out << head_case.name; }
-
-class HeadsOfADevice : public testing::TestWithParam<HeadCase> {};
-
-TEST_P(HeadsOfADevice, HaveTheSameBytesOnEveryNumberOfRanks) {
-  const ChosenHeads chosen =
-      choose_heads(kHeadLayer, head_kernel(GetParam().varies, GetParam().reads_head), tools());
-  EXPECT_EQ(chosen.all_at_once(), GetParam().all_at_once) << chosen.verdict().reason;
-  const at::Tensor qkv = normal({kHeads, 3, kHeadRows, kWidth}, 9);
-  const at::Tensor wanted = heads_by(chosen, 1, qkv);
-  for (int64_t ranks = 2; ranks <= kHeads + 1; ++ranks)
-    EXPECT_TRUE(equal_bytes(heads_by(chosen, ranks, qkv), wanted)) << ranks << " ranks";
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Kernels, HeadsOfADevice,
-    testing::Values(
-        HeadCase{"Constant", [](const HeadPlace&) { return false; }, true},
-        HeadCase{"VariesWithManyHeads", [](const HeadPlace& p) { return p.heads > 4; }, false},
-        HeadCase{"VariesAtOneCount", [](const HeadPlace& p) { return p.heads == 3; }, false},
-        HeadCase{"VariesAtTheLastHead",
-                 [](const HeadPlace& p) { return p.heads > 1 && p.head == p.heads - 1; }, false},
-        HeadCase{"VariesAtAMiddleHead", [](const HeadPlace& p) { return p.head == 5; }, false},
-        HeadCase{"ReadsItsNeighbour", [](const HeadPlace&) { return false; }, false, 1}),
-    [](const auto& tested) { return std::string(tested.param.name); });
-
-TEST(ChooseHeads, AKernelThatGoesByItsAddressOrDriftsIsRefused) {
-  const auto refusal = [](const HeadVaries& varies) -> std::string {
-    try {
-      choose_heads(kHeadLayer, head_kernel(varies), tools());
-    } catch (const DeviceError& error) {
-      return error.what();
-    }
-    return "";
-  };
-  const auto calls = std::make_shared<int>(0);
-  EXPECT_THAT(refusal([calls](const HeadPlace&) { return ++*calls % 3 == 0; }),
-              AllOf(HasSubstr("attention (7 heads of 8, Float, 5 rows): kernel 'fused' gives other "
-                              "bytes the second time"),
-                    Not(HasSubstr("\n"))));
-  const auto base = std::make_shared<const float*>(nullptr);
-  EXPECT_THAT(refusal([base](const HeadPlace& p) {
-                if (*base == nullptr) *base = p.data;
-                return p.data == *base + 4 * 3 * kHeadRows * kWidth;
-              }),
-              HasSubstr("where it lies elsewhere in memory"));
-}
-
-TEST(ChooseHeads, AWorkspaceThatIsNotToBeHadIsOutOfMemory) {
-  const ProbeTools none{.reserve = [](int64_t) { return at::Tensor(); }};
-  EXPECT_THROW(choose_heads(kHeadLayer, head_kernel([](const HeadPlace&) { return false; }), none),
-               MemoryError);
 }
 
 }  // namespace
