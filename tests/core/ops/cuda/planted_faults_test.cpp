@@ -193,15 +193,20 @@ TEST_F(PlantedFaults, SharedMemoryOverwrittenTooEarlyIsARace) {
   expect(Fault::kRace, SharedTwice{norm()});
 }
 
+template <int kStep>
 struct ReadsTheNeighbour : Gate {
   template <int P, typename Shared>
   void phase(Spot spot, Shared shared) const {
     Gate::phase<P>(spot, shared);
-    if (spot.x + 1 < rows && spot.y == 0) read(x, (spot.x + 1) * width + spot.thread);
+    const int64_t row = spot.x + kStep;
+    if (row >= 0 && row < rows && spot.y == 0) read(x, row * width + spot.thread);
   }
 };
-TEST_F(PlantedFaults, AnotherBlocksOutputIsARace) {
-  expect(Fault::kRace, ReadsTheNeighbour{gate()});
+TEST_F(PlantedFaults, AnotherBlocksOutputReadBeforeItIsWrittenIsARace) {
+  expect(Fault::kRace, ReadsTheNeighbour<1>{gate()});
+}
+TEST_F(PlantedFaults, AnotherBlocksOutputReadAfterItIsWrittenIsARace) {
+  expect(Fault::kRace, ReadsTheNeighbour<-1>{gate()});
 }
 
 struct TooLittleShared : Norm {

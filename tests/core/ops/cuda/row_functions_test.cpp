@@ -101,11 +101,15 @@ TEST(Launch, EveryModelsShapesAreLegal) {
 
 // A shape that does not fit is refused before anything runs, never cut.
 TEST(Launch, WhatDoesNotFitIsRefused) {
-  EXPECT_FALSE(run_on_host(RgbCall{.frames = kMaxBlocksY + 1, .height = 1, .width = 1}));
-  EXPECT_FALSE(run_on_host(BlendCall{.channels = 3, .frames = 21846, .height = 1, .width = 1}));
-  EXPECT_FALSE(run_on_host(GatedAddCall{.rows = 1, .width = kMaxBlocksY * 1024 + 1}));
-  EXPECT_FALSE(run_on_host(GatedAddCall{.rows = kMaxBlocksX + 1, .width = 1}));
-  EXPECT_FALSE(run_on_host(PrepareQkvCall{.rows = 1, .heads = kMaxBlocksY * 16, .width = 2}));
+  EXPECT_FALSE(
+      is_legal(launch_of(BlendCall{.channels = 3, .frames = 21846, .height = 1, .width = 1})));
+  EXPECT_FALSE(is_legal(launch_of(GatedAddCall{.rows = 1, .width = kMaxBlocksY * 1024 + 1})));
+  EXPECT_FALSE(is_legal(launch_of(GatedAddCall{.rows = kMaxBlocksX + 1, .width = 1})));
+  EXPECT_FALSE(
+      is_legal(launch_of(PrepareQkvCall{.rows = 1, .heads = kMaxBlocksY * 16, .width = 2})));
+  const RgbCall frames_too_many{.frames = kMaxBlocksY + 1, .height = 1, .width = 1};
+  ASSERT_FALSE(is_legal(launch_of(frames_too_many)));
+  EXPECT_FALSE(run_on_host(frames_too_many));
 }
 
 // Which rows are text, and where tensors lie, is no part of the geometry.
