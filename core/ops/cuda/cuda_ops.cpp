@@ -1,3 +1,5 @@
+// GPU only: guarded by the status of what it calls, and by the tests of core/ops/formulas.
+
 #include "core/ops/cuda/cuda_ops.h"
 
 #include <ATen/Context.h>

@@ -1,3 +1,5 @@
+// GPU only: guarded by its callers' checks.
+
 #include "core/ops/cuda/gemm.h"
 
 #include <c10/cuda/CUDAStream.h>

@@ -1,3 +1,5 @@
+// GPU only: guarded by libtorch's own checks, which throw.
+
 // What CudaOps takes from cuDNN and libtorch: attention and convolution.
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/_flash_attention_forward.h>

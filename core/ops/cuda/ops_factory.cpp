@@ -1,3 +1,5 @@
+// GPU only: guarded by a status for everything that is thrown.
+
 #include "core/ops/cuda/ops_factory.h"
 
 #include <ATen/Context.h>
