@@ -170,7 +170,7 @@ TEST(Request, EveryMemberCanDiffer) {
   other.width = other.height = 16;
   other.num_frames = 1;
   other.dynamic_cfg = false;
-  EXPECT_EQ(request_differences(unusual_request(), other).size(), 29U - 4U);
+  EXPECT_EQ(request_differences(unusual_request(), other).size(), 30U - 4U);
 }
 
 TEST(Request, GuidanceStartsAboveOne) {
