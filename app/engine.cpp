@@ -67,19 +67,27 @@ int available_cores() {
 }
 
 nlohmann::json engine_to_json(const Engine& engine) {
-  return {{"cogvx", engine.cogvx},
-          {"torch", engine.torch},
-          {"device", engine.device},
-          {"instruction_set", engine.instruction_set},
-          {"environment", engine.environment}};
+  nlohmann::json json = {{"cogvx", engine.cogvx},
+                         {"torch", engine.torch},
+                         {"device", engine.device},
+                         {"instruction_set", engine.instruction_set},
+                         {"environment", engine.environment}};
+  if (engine.gpu) {
+    json["gpu"] = {{"name", engine.gpu->name},
+                   {"compute_capability", engine.gpu->compute_capability},
+                   {"multiprocessors", engine.gpu->multiprocessors},
+                   {"driver", engine.gpu->driver},
+                   {"cuda", engine.gpu->cuda},
+                   {"cudnn", engine.gpu->cudnn},
+                   {"cublaslt", engine.gpu->cublaslt}};
+  }
+  return json;
 }
 
 nlohmann::json placement_to_json(const Placement& placement) {
-  return {{"device", placement.device},
-          {"cp", placement.cp},
-          {"sp", placement.sp},
-          {"sp_mode", placement.sp_mode},
-          {"threads", placement.threads}};
+  return {{"device", placement.device},   {"offload", placement.offload},
+          {"cp", placement.cp},           {"sp", placement.sp},
+          {"sp_mode", placement.sp_mode}, {"threads", placement.threads}};
 }
 
 }  // namespace cogvx::app

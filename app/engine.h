@@ -3,24 +3,41 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 namespace cogvx::app {
+
+// The GPU that computes, with what decides bytes beside it.
+struct GpuRecord {
+  std::string name;
+  std::string compute_capability;
+  int multiprocessors = 0;
+  std::string driver;  // the newest CUDA it serves
+  std::string cuda;    // that the plugin was built with
+  std::string cudnn;
+  std::string cublaslt;
+  bool operator==(const GpuRecord&) const = default;
+};
 
 // What computes: found, not chosen. Equal Request and equal Engine give equal bytes.
 struct Engine {
   std::string cogvx;
   std::string torch;
-  std::string device;                              // "cpu"
+  std::string device;                              // "cpu" or "cuda"
   std::string instruction_set;                     // what libtorch's kernels use, and what ours may
   std::map<std::string, std::string> environment;  // set variables that can change bits
+  std::optional<GpuRecord> gpu{};                  // with "cuda"
   bool operator==(const Engine&) const = default;
 };
+// With the CPU as its device.
 Engine find_engine();
 
 // Where and how: decides time and memory only.
 struct Placement {
   std::string device = "cpu";
+  int device_index = 0;  // of a GPU, among those this process sees
+  std::string offload = "none";
   int cp = 1;
   int sp = 1;
   std::string sp_mode = "ulysses";

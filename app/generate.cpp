@@ -1,6 +1,7 @@
 #include "app/generate.h"
 
 #include <ATen/ops/full.h>
+#include <c10/util/Exception.h>
 
 #include <chrono>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "app/computer.h"
 #include "app/continuation.h"
 #include "app/json_text.h"
 #include "app/memory_check.h"
@@ -20,8 +22,6 @@
 #include "app/trace.h"
 #include "core/base/memory.h"
 #include "core/base/sha256.h"
-#include "core/base/thread_pool.h"
-#include "core/ops/cpu/cpu_ops.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
 #include "core/weights/weight_map.h"
@@ -32,18 +32,17 @@ namespace {
 // One run from plan to files; each stage loads what it needs and lets it go.
 class Run {
  public:
-  Run(const Options& options, Checkpoint checkpoint, RunPlan plan, Console& console,
-      const std::atomic<int>& stop_signal, Ranks& ranks, Life& life)
+  Run(const Options& options, Checkpoint checkpoint, RunPlan plan, Computer& computer,
+      Console& console, const std::atomic<int>& stop_signal, Ranks& ranks, Life& life)
       : options_(options),
         checkpoint_(std::move(checkpoint)),
         console_(console),
         ranks_(ranks),
         life_(life),
-        pool_(plan.placement.threads),
-        ops_(pool_),
+        ops_(computer.ops()),
         trace_(options.trace, ranks) {
     report_.plan = std::move(plan);
-    report_.engine = find_engine();
+    report_.engine = computer.engine();
     memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
     monitor_ = {.on_progress =
                     [this](const Progress& now) {
@@ -260,12 +259,15 @@ class Run {
     life_.show({stage});
     release_free_memory();
     reset_peak_resident();
+    ops_.take_peak_bytes();
     const auto start = std::chrono::steady_clock::now();
     const int64_t need = predicted_bytes(memory_plan_, stage);
     try {
       work();
     } catch (const std::bad_alloc&) {
       throw out_of_memory(stage, need);
+    } catch (const c10::OutOfMemoryError& error) {
+      throw out_of_device_memory(stage, error.what_without_backtrace());
     } catch (const Error&) {
       throw;
     } catch (const std::exception&) {
@@ -273,7 +275,8 @@ class Run {
       throw;
     }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.own.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need});
+    report_.own.stages.push_back(
+        {stage_name(stage), seconds.count(), peak_resident_bytes(), need, ops_.take_peak_bytes()});
   }
 
   std::map<std::string, std::string> metadata() {
@@ -287,8 +290,7 @@ class Run {
   Console& console_;
   Ranks& ranks_;
   Life& life_;
-  ThreadPool pool_;
-  CpuOps ops_;
+  Ops& ops_;
   Trace trace_;
   RunExtent extent_{};
   Monitor monitor_;
@@ -299,9 +301,9 @@ class Run {
   std::string latents_path_;  // where the final latents lie on disk
 };
 
-void check_repetition(const Options& options, const Request& request,
+void check_repetition(const Options& options, const Request& request, const Engine& engine,
                       std::vector<std::string>& notices) {
-  if (sidecar_engine(options.from) != engine_to_json(find_engine()))
+  if (sidecar_engine(options.from) != engine_to_json(engine))
     notices.push_back(another_engine_text(options.from));
   if (options.scheduler == scheduler_kind_name(request.scheduler.kind) &&
       sidecar_request(options.from).scheduler != request.scheduler) {
@@ -337,7 +339,8 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
   RunPlan plan = resolve(options, checkpoint,
                          {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps,
                           .processes_here = processes_here});
-  const Engine engine = find_engine();
+  Computer computer(plan.placement, plan.request, checkpoint);
+  const Engine& engine = computer.engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
   ranks.agree("the request", request_to_json(plan.request).dump());
   if (!saved.path.empty()) {
@@ -345,13 +348,14 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
     if (saved.engine() != engine_to_json(engine).dump())
       plan.notices.push_back(another_engine_text(saved.path));
   }
-  if (!options.from.empty()) check_repetition(options, plan.request, plan.notices);
+  if (!options.from.empty()) check_repetition(options, plan.request, engine, plan.notices);
   if (options.dump_config) {
     std::cout << json_text(options_to_json(resolved_options(options, plan)), /*indent=*/2) << "\n";
     return finish_standard_output("--dump-config is cut");
   }
   notice_environment(engine, plan.notices);
-  Run run(options, std::move(checkpoint), std::move(plan), console, stop_signal, ranks, life);
+  Run run(options, std::move(checkpoint), std::move(plan), computer, console, stop_signal, ranks,
+          life);
   if (!options.from.empty())
     run.expect_checkpoint(sidecar_request(options.from).checkpoint, options.from);
   if (!saved.path.empty()) {

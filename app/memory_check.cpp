@@ -69,4 +69,9 @@ MemoryError out_of_memory(Stage stage, int64_t need) {
   return MemoryError(name + " got no more memory: it " + need_against_have(need, memory_limit()));
 }
 
+MemoryError out_of_device_memory(Stage stage, const std::string& words) {
+  return MemoryError(std::string(stage_name(stage)) + " got no more memory on the GPU: " +
+                     words.substr(0, words.find('\n')) + "; use --offload sequential, " + kCure);
+}
+
 }  // namespace cogvx::app

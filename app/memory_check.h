@@ -25,5 +25,7 @@ void check_memory(const MemoryNeed& need, const std::vector<Stage>& stages,
 
 // What to say when a stage got no memory: need against what there is.
 MemoryError out_of_memory(Stage stage, int64_t need);
+// The same of a GPU, with its allocator's own words.
+MemoryError out_of_device_memory(Stage stage, const std::string& words);
 
 }  // namespace cogvx::app

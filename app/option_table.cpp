@@ -50,6 +50,11 @@ Rows video_options() {
               &O::vae_tiling, kOnOff),
           row({"--vae-tile"}, "HxW",
               "tile in pixels, multiples of 48 x 40; default: half the VAE's size", &O::vae_tile),
+          row({"--attention"}, "K",
+              "auto, flash, cudnn or math; the kernel on a GPU (auto: flash, math in fp32); the "
+              "CPU's "
+              "is math",
+              &O::attention, {"auto", "flash", "cudnn", "math"}),
           row({"--max-text-tokens"}, "N", "text length; default: the model's", &O::max_text_tokens),
           row({"--strict-prompt"}, nullptr, "a prompt that is too long is an error, not cut",
               &O::strict_prompt),
@@ -62,7 +67,7 @@ Rows where_options() {
   return in_group(
       "where",
       {
-          row({"--device"}, "D", "auto, cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
+          row({"--device"}, "D", "auto (cpu), cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
           row({"--cp", "--cfg-parallel"}, "N", "processes for the guidance branches, 1 or 2",
               &O::cp),
           row({"--sp", "--seq-parallel"}, "N", "processes that share the sequence, 1 or more",
@@ -70,6 +75,11 @@ Rows where_options() {
           row({"--sp-mode"}, "M",
               "how they share attention: ulysses (by heads) or gather (by rows)", &O::sp_mode,
               {"ulysses", "gather"}),
+          row({"--offload"}, "M",
+              "weights wait on the host: auto, none, model (a stage's are on the GPU) or "
+              "sequential "
+              "(a layer's); never changes a byte",
+              &O::offload, {"auto", "none", "model", "sequential"}),
           row({"--launcher"}, "L",
               "auto, spawn (start processes), env (a launcher's variables) or none", &O::launcher,
               {"auto", "spawn", "env", "none"}),

@@ -30,6 +30,7 @@ struct Options {
   std::string dtype = "auto";
   std::string vae_tiling = "on";
   std::string vae_tile;
+  std::string attention = "auto";
   std::optional<int64_t> max_text_tokens;
   bool strict_prompt = false;
   bool allow_untrained_size = false;
@@ -39,6 +40,7 @@ struct Options {
   int64_t sp = 1;
   std::string sp_mode = "ulysses";
   std::optional<int64_t> threads;
+  std::string offload = "auto";
   std::string launcher = "auto";
   int64_t dist_timeout = 60;  // seconds
   std::string log_dir;

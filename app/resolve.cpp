@@ -116,6 +116,22 @@ TileSize choose_tile(const Options& options, const VaeConfig& vae) {
   return tile;
 }
 
+at::ScalarType choose_gpu_dtype(const Options& options, const Checkpoint& checkpoint,
+                                const ModelKind& kind, std::vector<std::string>& notices) {
+  if (options.dtype == "fp16" && !kind.fp16_safe) {
+    throw UsageError("--dtype fp16 overflows in a " + kind.name +
+                     " model; use --dtype bf16 or fp32");
+  }
+  if (options.dtype == "fp16") return at::kHalf;
+  if (options.dtype == "fp32") return at::kFloat;
+  if (options.dtype == "bf16" || checkpoint.stored_dtype == "BF16") return at::kBFloat16;
+  if (checkpoint.stored_dtype != "F16") return at::kFloat;
+  if (kind.fp16_safe) return at::kHalf;
+  notices.push_back("the checkpoint is fp16, in which a " + kind.name +
+                    " model overflows: using bf16");
+  return at::kBFloat16;
+}
+
 at::ScalarType choose_dtype(const Options& options, const Checkpoint& checkpoint,
                             std::vector<std::string>& notices) {
   if (options.dtype == "fp16") {
@@ -167,13 +183,32 @@ int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
   return tokens;
 }
 
-Placement choose_placement(const Options& options, int processes_here) {
-  if (options.device == "cuda") {
-    const CudaReport report = probe_cuda(program_folder());
-    throw DeviceError(
-        "--device cuda: " + std::to_string(report.devices.size()) +
-        " device(s) found, but this version computes on the CPU only; use --device cpu");
+// The first that the plugin was compiled for; probe_cuda throws where there is none.
+int choose_gpu() {
+  for (const CudaDevice& device : probe_cuda(program_folder()).devices) {
+    if (device.supported) return device.index;
   }
+  return 0;
+}
+
+AttentionKernel choose_attention(const Options& options, const Placement& placement,
+                                 at::ScalarType dtype) {
+  const bool fused = options.attention == "flash" || options.attention == "cudnn";
+  if (placement.device == "cpu") {
+    if (!fused) return AttentionKernel::kMath;
+    throw UsageError("--attention " + options.attention +
+                     " is a GPU's kernel; use --device cuda, or --attention math");
+  }
+  if (fused && dtype == at::kFloat) {
+    throw UsageError("--attention " + options.attention +
+                     " computes in bf16 and fp16, --dtype is fp32; use --attention math");
+  }
+  if (options.attention == "math" || dtype == at::kFloat) return AttentionKernel::kMath;
+  return options.attention == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kFlash;
+}
+
+Placement choose_placement(const Options& options, int processes_here) {
+  const int device = options.device == "cuda" ? choose_gpu() : 0;
   const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
                               static_cast<int>(options.cp * options.sp), /*rank=*/0);
   const int64_t threads = options.threads.value_or(std::max(1, available_cores() / processes_here));
@@ -181,7 +216,14 @@ Placement choose_placement(const Options& options, int processes_here) {
     throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to " +
                      std::to_string(kMaxThreads) + nearest_text(threads, 1, kMaxThreads));
   }
-  return {.device = "cpu",
+  if (options.device == "cuda" && mesh.cp * mesh.sp > 1) {
+    throw DeviceError("--device cuda: one process computes on one GPU so far, wanted " +
+                      std::to_string(mesh.cp * mesh.sp) + "; use --cp 1 --sp 1, or run on the CPU");
+  }
+  const bool on_gpu = options.device == "cuda";
+  return {.device = on_gpu ? "cuda" : "cpu",
+          .device_index = device,
+          .offload = on_gpu && options.offload != "auto" ? options.offload : "none",
           .cp = mesh.cp,
           .sp = mesh.sp,
           .sp_mode = options.sp_mode,
@@ -244,7 +286,12 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
         "larger scale");
   }
   choose_scheduler(options, checkpoint, plan.kind, r);
-  r.dtype = choose_dtype(options, checkpoint, plan.notices);
+  r.dtype = plan.placement.device == "cuda"
+                ? choose_gpu_dtype(options, checkpoint, plan.kind, plan.notices)
+                : choose_dtype(options, checkpoint, plan.notices);
+  r.attention = choose_attention(options, plan.placement, r.dtype);
+  if (plan.placement.device == "cpu" && options.offload != "auto" && options.offload != "none")
+    plan.notices.push_back("--offload has no effect on the CPU: weights are there already");
   r.vae_tile = choose_tile(options, checkpoint.vae);
   r.max_text_tokens = choose_text_tokens(options, checkpoint.transformer);
   r.seed = choose_seed(options.seed);
@@ -281,6 +328,8 @@ Options resolved_options(const Options& options, const RunPlan& plan) {
   if (r.vae_tile.height > 0)
     o.vae_tile = std::to_string(r.vae_tile.height) + "x" + std::to_string(r.vae_tile.width);
   o.max_text_tokens = r.max_text_tokens;
+  o.attention = attention_name(r.attention);
+  o.offload = plan.placement.offload;
   o.device = plan.placement.device;
   o.threads = plan.placement.threads;
   return o;

@@ -49,14 +49,17 @@ json read_sidecar(const std::string& path) {
 
 json rank_report_to_json(const RankReport& report) {
   json seconds = json::object(), peaks = json::object(), predicted = json::object();
+  json device_peaks = json::object();
   for (const StageReport& stage : report.stages) {
     seconds[stage.stage] = stage.seconds;
     peaks[stage.stage] = stage.peak_bytes;
+    if (stage.device_peak_bytes > 0) device_peaks[stage.stage] = stage.device_peak_bytes;
     if (stage.predicted_bytes > 0) predicted[stage.stage] = stage.predicted_bytes;
   }
   return {{"seconds", seconds},
           {"peak_memory_bytes", peaks},
           {"predicted_memory_bytes", predicted},
+          {"peak_device_memory_bytes", device_peaks},
           {"units", units_to_json(report.units)},
           {"bytes_sent", bytes_to_json(report.moved)},
           {"predicted_bytes_sent",
@@ -110,6 +113,7 @@ json request_options(const Request& r) {
                   {"dtype", dtype_name(r.dtype)},
                   {"vae_tiling", r.vae_tile.height > 0 ? "on" : "off"},
                   {"max_text_tokens", r.max_text_tokens},
+                  {"attention", attention_name(r.attention)},
                   {"allow_untrained_size", true}};
   if (r.vae_tile.height > 0) {
     options["vae_tile"] =

@@ -68,6 +68,8 @@ check_sources() {
   local started=$SECONDS
   scripts/check_includes.sh
   scripts/check_includes.sh --self-test
+  scripts/gpu_only.sh --self-test
+  scripts/gpu_only.sh
   scripts/format.sh --check
   check_seconds=$((SECONDS - started))
 }

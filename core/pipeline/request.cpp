@@ -30,6 +30,9 @@ const Names<BetaSchedule> kBetaSchedules = {{BetaSchedule::kScaledLinear, "scale
                                             {BetaSchedule::kLinear, "linear"}};
 const Names<at::ScalarType> kDtypes = {
     {at::kFloat, "fp32"}, {at::kBFloat16, "bf16"}, {at::kHalf, "fp16"}};
+const Names<AttentionKernel> kAttentionKernels = {{AttentionKernel::kMath, "math"},
+                                                  {AttentionKernel::kFlash, "flash"},
+                                                  {AttentionKernel::kCudnn, "cudnn"}};
 
 template <typename T>
 const char* name_of(const Names<T>& names, T value) {
@@ -99,6 +102,8 @@ const char* dtype_name(at::ScalarType dtype) { return name_of(kDtypes, dtype); }
 
 std::string scheduler_kind_name(SchedulerKind kind) { return name_of(kSchedulerKinds, kind); }
 
+std::string attention_name(AttentionKernel kernel) { return name_of(kAttentionKernels, kernel); }
+
 json request_to_json(const Request& r) {
   return {{"checkpoint",
            {{"tokenizer", r.checkpoint.tokenizer},
@@ -118,14 +123,15 @@ json request_to_json(const Request& r) {
           {"seed", r.seed},
           {"dtype", dtype_name(r.dtype)},
           {"vae_tile", {{"height", r.vae_tile.height}, {"width", r.vae_tile.width}}},
-          {"max_text_tokens", r.max_text_tokens}};
+          {"max_text_tokens", r.max_text_tokens},
+          {"attention", attention_name(r.attention)}};
 }
 
 Request request_from_json(const json& j, const std::string& label) {
   const JsonReader read(j, label + ": request", JsonReader::Absent::kIsAnError);
   read.only({"checkpoint", "task", "prompt", "negative_prompt", "width", "height", "num_frames",
              "steps", "guidance_scale", "dynamic_cfg", "scheduler", "seed", "dtype", "vae_tile",
-             "max_text_tokens"});
+             "max_text_tokens", "attention"});
   Request r;
   r.checkpoint = read_identity(read.object("checkpoint"));
   read.text("task", r.task);
@@ -142,6 +148,7 @@ Request request_from_json(const json& j, const std::string& label) {
   read.choice("dtype", r.dtype, kDtypes);
   r.vae_tile = read_tile(read.object("vae_tile"));
   read.count("max_text_tokens", r.max_text_tokens, 1, 65536);
+  read.choice("attention", r.attention, kAttentionKernels);
   return r;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/ops/attention_kernel.h"
 #include "core/vae/tile_size.h"
 #include "core/weights/checkpoint.h"
 #include "core/weights/config.h"
@@ -39,6 +40,7 @@ struct Request {
   at::ScalarType dtype = at::kFloat;
   TileSize vae_tile;  // zero: the VAE decodes in one piece
   int64_t max_text_tokens = 226;
+  AttentionKernel attention = AttentionKernel::kMath;
 
   bool uses_guidance() const { return guidance_scale > 1.0; }
   bool operator==(const Request&) const = default;
@@ -61,6 +63,7 @@ std::vector<FieldDifference> request_differences(const Request& a, const Request
 
 const char* dtype_name(at::ScalarType dtype);  // "fp32", "bf16", "fp16"
 
+std::string attention_name(AttentionKernel kernel);  // "math", "flash", "cudnn"
 // Names of scheduler values, the same in JSON and on the command line.
 std::string scheduler_kind_name(SchedulerKind kind);
 

@@ -19,7 +19,7 @@ REQUEST = {
     "checkpoint": {"tokenizer": "aa", "text_encoder": "bb", "transformer": "cc", "vae": "dd"}, "task": "t2v",
     "prompt": "a red ball", "negative_prompt": "", "width": 16, "height": 16, "num_frames": 5, "steps": 7,
     "guidance_scale": 6.0, "dynamic_cfg": False, "scheduler": SCHEDULER, "seed": 42, "dtype": "fp32",
-    "vae_tile": {"height": 48, "width": 40}, "max_text_tokens": 226}
+    "vae_tile": {"height": 48, "width": 40}, "max_text_tokens": 226, "attention": "math"}
 ENGINE = {"cogvx": "0.1.0", "torch": "2.11.0", "device": "cpu"}
 LATENT_SHAPE = [1, 2, 1, 2, 2]
 

@@ -1,3 +1,5 @@
+// GPU only: guarded by the status of what it calls, and by the tests of core/ops/formulas.
+
 #include "core/ops/cuda/cuda_ops.h"
 
 #include <ATen/Context.h>
@@ -52,8 +54,12 @@ cublasLtHandle_t make_handle() {
 }  // namespace
 
 Planner unchecked_planner(int64_t joint_rows) {
-  return {.rows = [joint_rows](const GemmLayer&, const PickGemm& pick) { return pick(joint_rows); },
-          .heads = [](const HeadLayer&, const HeadPlan& one_by_one) { return one_by_one; }};
+  const auto rows = [joint_rows](const GemmLayer&, const PickGemm& pick) -> RowPlan {
+    return [gemm = pick(joint_rows)](const at::Tensor& x_RK, int64_t, const at::Tensor& workspace_B,
+                                     const at::Tensor& y_RN) { gemm.run(x_RK, workspace_B, y_RN); };
+  };
+  return {.rows = rows,
+          .heads = [](const HeadLayer&, const HeadKernels& kernels) { return kernels.one_by_one; }};
 }
 
 // GPU only: guarded by c10's own checks of each call, which throw.
@@ -102,12 +108,13 @@ LinearWeights CudaOps::pack_linear(const at::Tensor& weight_NK, const at::Tensor
 const RowPlan& CudaOps::row_plan(const GemmLayer& layer) {
   const auto known = row_plans_.find(layer);
   if (known != row_plans_.end()) return known->second;
-  const auto pick = [&](int64_t rows) -> RowPlan {
+  const auto pick = [&](int64_t rows) -> PickedGemm {
     const auto gemm = std::make_shared<Gemm>(handle_.get(), layer, rows);
-    return [this, gemm](const at::Tensor& x_RK, int64_t, const at::Tensor& workspace_B,
-                        const at::Tensor& y_RN) {
+    const auto run = [this, gemm](const at::Tensor& x_RK, const at::Tensor& workspace_B,
+                                  const at::Tensor& y_RN) {
       gemm->run(x_RK, *weights_of_call_, workspace_B, y_RN);
     };
+    return {gemm->id(), gemm->workspace_bytes(), run};
   };
   return row_plans_.emplace(layer, planner_.rows(layer, pick)).first->second;
 }

@@ -1,3 +1,5 @@
+// GPU only: guarded by the status of every call; runs up to the first of them without one.
+
 #include "core/ops/cuda/device_probe.h"
 
 #include <cuda_runtime_api.h>

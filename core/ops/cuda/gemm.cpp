@@ -1,3 +1,5 @@
+// GPU only: guarded by its callers' checks.
+
 #include "core/ops/cuda/gemm.h"
 
 #include <c10/cuda/CUDAStream.h>
@@ -42,7 +44,7 @@ using Layout =
 using Preference =
     std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroyer<&cublasLtMatmulPreferenceDestroy>>;
 
-// GPU only: guarded by check(), and by the start-up check of the algorithm that is run with it.
+// GPU only: guarded by check(), and by the planner's check of the algorithm that is run with it.
 Description describe(const GemmLayer& layer, const void* bias) {
   cublasLtMatmulDesc_t raw = nullptr;
   check(cublasLtMatmulDescCreate(&raw, CUBLAS_COMPUTE_32F, CUDA_R_32F), "MatmulDescCreate");
@@ -111,7 +113,7 @@ uint32_t splits_of(const cublasLtMatmulAlgo_t& algorithm) {
 
 }  // namespace
 
-// GPU only: guarded by check(), and by the start-up check of what it picks.
+// GPU only: guarded by check(), and by the planner's check of what it picks.
 Gemm::Gemm(cublasLtHandle_t handle, const GemmLayer& layer, int64_t rows)
     : handle_(handle), layer_(layer) {
   constexpr int kCandidates = 16;
@@ -143,7 +145,7 @@ std::string Gemm::id() const {
   return text;
 }
 
-// GPU only: guarded by cublasLtMatmulAlgoCheck before every call and by the start-up check.
+// GPU only: guarded by cublasLtMatmulAlgoCheck before every call and by the planner's check.
 void Gemm::run(const at::Tensor& x_RK, const LinearWeights& weights, const at::Tensor& workspace_B,
                const at::Tensor& y_RN) const {
   const int64_t rows = x_RK.size(0);

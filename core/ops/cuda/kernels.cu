@@ -1,3 +1,6 @@
+// GPU only: guarded by check_kernels, which runs each kernel against its host function, byte for
+// byte, before it is used.
+
 #include "core/ops/cuda/kernels.h"
 
 #include <cuda_runtime_api.h>

@@ -1,8 +1,11 @@
+// GPU only: guarded by libtorch's own checks, which throw.
+
 // What CudaOps takes from cuDNN and libtorch: attention and convolution.
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
 #include <ATen/ops/cudnn_convolution.h>
+#include <ATen/ops/stack.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 
@@ -16,26 +19,37 @@
 namespace cogvx::cuda {
 namespace {
 
-// GPU only: guarded by libtorch's checks, and by the start-up check of one head against all.
-at::Tensor attend(AttentionKernel kernel, const at::Tensor& qkv_3NE) {
-  const double scale = 1 / std::sqrt(static_cast<double>(qkv_3NE.size(2)));
-  const int64_t rows = qkv_3NE.size(1);
-  const auto part = [&](int64_t i, int64_t head_dim) {
-    return qkv_3NE[i].unsqueeze(0).unsqueeze(head_dim);
-  };
-  if (kernel == AttentionKernel::kMath) return formulas::attend_head(qkv_3NE);
+// GPU only: guarded by libtorch's checks, and by the planner's of one head against all.
+at::Tensor attend(AttentionKernel kernel, const at::Tensor& qkv_H3NE) {
+  const double scale = 1 / std::sqrt(static_cast<double>(qkv_H3NE.size(3)));
+  const int64_t rows = qkv_H3NE.size(2);
+  const auto by_head = [&](int64_t part) { return qkv_H3NE.select(1, part).unsqueeze(0); };
+  const auto by_row = [&](int64_t part) { return by_head(part).transpose(1, 2); };
   if (kernel == AttentionKernel::kCudnn) {
     return std::get<0>(at::_scaled_dot_product_cudnn_attention(
-                           part(0, 1), part(1, 1), part(2, 1), /*attn_bias=*/std::nullopt,
+                           by_head(0), by_head(1), by_head(2), /*attn_bias=*/std::nullopt,
                            /*compute_log_sumexp=*/false, /*dropout_p=*/0.0, /*is_causal=*/false,
                            /*return_debug_mask=*/false, scale))
-        .view({rows, -1});
+        .squeeze(0);
   }
-  return std::get<0>(at::_flash_attention_forward(
-                         part(0, 2), part(1, 2), part(2, 2), /*cum_seq_q=*/std::nullopt,
-                         /*cum_seq_k=*/std::nullopt, rows, rows, /*dropout_p=*/0.0,
-                         /*is_causal=*/false, /*return_debug_mask=*/false, scale))
-      .view({rows, -1});
+  if (kernel == AttentionKernel::kFlash) {
+    return std::get<0>(at::_flash_attention_forward(
+                           by_row(0), by_row(1), by_row(2), /*cum_seq_q=*/std::nullopt,
+                           /*cum_seq_k=*/std::nullopt, rows, rows, /*dropout_p=*/0.0,
+                           /*is_causal=*/false, /*return_debug_mask=*/false, scale))
+        .squeeze(0)
+        .transpose(0, 1);
+  }
+  std::vector<at::Tensor> heads;
+  for (int64_t head = 0; head < qkv_H3NE.size(0); ++head)
+    heads.push_back(formulas::attend_head(qkv_H3NE[head]));
+  return at::stack(heads);
+}
+
+const char* attention_id(AttentionKernel kernel) {
+  return kernel == AttentionKernel::kMath    ? "math"
+         : kernel == AttentionKernel::kFlash ? "flash"
+                                             : "cudnn";
 }
 
 int64_t refusals_of_memory(at::Device device) {
@@ -53,7 +67,7 @@ void CudaOps::attend_one_by_one(const at::Tensor& qkv_H3NE, const at::Tensor& ou
     const c10::cuda::CUDAStream& side = side_streams_[head % side_streams_.size()];
     if (head < std::ssize(side_streams_)) ready.block(side);
     const c10::cuda::CUDAStreamGuard guard(side);
-    out_HNE[head].copy_(attend(kernel_, qkv_H3NE[head].contiguous()));
+    out_HNE.narrow(0, head, 1).copy_(attend(kernel_, qkv_H3NE.narrow(0, head, 1).contiguous()));
   }
   for (const c10::cuda::CUDAStream& side : side_streams_) {
     at::cuda::CUDAEvent done;
@@ -66,10 +80,14 @@ const HeadPlan& CudaOps::head_plan(const at::Tensor& qkv_H3NE) {
   const HeadLayer layer{qkv_H3NE.size(2), qkv_H3NE.size(3), qkv_H3NE.scalar_type()};
   const auto known = head_plans_.find(layer);
   if (known != head_plans_.end()) return known->second;
-  const HeadPlan one_by_one = [this](const at::Tensor& qkv, const at::Tensor& out) {
-    attend_one_by_one(qkv, out);
-  };
-  return head_plans_.emplace(layer, planner_.heads(layer, one_by_one)).first->second;
+  const HeadKernels kernels{
+      .id = attention_id(kernel_),
+      .all_at_once = [this](
+                         const at::Tensor& qkv,
+                         const at::Tensor& out) { out.copy_(attend(kernel_, qkv.contiguous())); },
+      .one_by_one = [this](const at::Tensor& qkv,
+                           const at::Tensor& out) { attend_one_by_one(qkv, out); }};
+  return head_plans_.emplace(layer, planner_.heads(layer, kernels)).first->second;
 }
 
 void CudaOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,

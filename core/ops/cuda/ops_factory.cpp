@@ -1,3 +1,5 @@
+// GPU only: guarded by a status for everything that is thrown.
+
 #include "core/ops/cuda/ops_factory.h"
 
 #include <ATen/Context.h>
@@ -6,9 +8,12 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <string>
 
 #include "core/base/errors.h"
 #include "core/ops/cuda/cuda_ops.h"
+#include "core/ops/cuda/kernels.h"
 
 namespace {
 
@@ -25,8 +30,15 @@ void make(CogvxCudaOpsCall* call) {
       .device = call->device,
       .attention = static_cast<cogvx::AttentionKernel>(call->attention),
       .joint_rows = call->joint_rows};
-  call->ops = static_cast<cogvx::Ops*>(
-      new cogvx::cuda::CudaOps(settings, cogvx::cuda::unchecked_planner(settings.joint_rows)));
+  auto ops = std::make_unique<cogvx::cuda::CudaOps>(
+      settings, cogvx::cuda::unchecked_planner(settings.joint_rows));
+  const std::string wrong = cogvx::cuda::check_kernels({}, /*stream=*/nullptr);
+  if (!wrong.empty()) {
+    throw cogvx::DeviceError("the start-up check of our kernels on GPU " +
+                             std::to_string(settings.device) + ": " + wrong +
+                             "; use --device cpu, and tell us of it");
+  }
+  call->ops = ops.release();
   call->cudnn_version = static_cast<int32_t>(at::detail::getCUDAHooks().versionRuntimeCuDNN());
   call->cublaslt_version = static_cast<int64_t>(cublasLtGetVersion());
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "core/ops/cuda/gemm.h"
 
@@ -24,12 +25,28 @@ struct HeadLayer {
   auto operator<=>(const HeadLayer&) const = default;
 };
 
-// `gemm` picks the kernel for so many rows; its weights are those of the call being made.
-using PickGemm = std::function<RowPlan(int64_t rows)>;
+// A kernel as it was picked; its weights are those of the call being made, so that layers of one
+// shape share it.
+struct PickedGemm {
+  std::string id;
+  int64_t workspace_bytes = 0;
+  std::function<void(const at::Tensor& x_RK, const at::Tensor& workspace_B, const at::Tensor& y_RN)>
+      run;
+};
+// Picks the kernel for so many rows.
+using PickGemm = std::function<PickedGemm(int64_t rows)>;
+
+// Attention of any number of heads: in one call, or each on its own over several streams, which is
+// the canonical way.
+struct HeadKernels {
+  std::string id;
+  HeadPlan all_at_once;
+  HeadPlan one_by_one;
+};
 
 struct Planner {
   std::function<RowPlan(const GemmLayer& layer, const PickGemm& pick)> rows;
-  std::function<HeadPlan(const HeadLayer& layer, const HeadPlan& one_by_one)> heads;
+  std::function<HeadPlan(const HeadLayer& layer, const HeadKernels& kernels)> heads;
 };
 // Picks at `joint_rows` rows and calls as it is.
 Planner unchecked_planner(int64_t joint_rows);

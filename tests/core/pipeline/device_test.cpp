@@ -1,8 +1,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <ostream>
+#include <utility>
+#include <vector>
 
+#include "core/ops/sequential_offload.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/tiny_models.h"
 
@@ -152,6 +156,57 @@ TEST_P(OnADevice, ComponentsLeaveTheDeviceWhenTheyGo) {
     EXPECT_GT(device_bytes(), before);
   }
   EXPECT_EQ(device_bytes(), before);
+}
+
+// Which layers came to the device and which were used, in their order.
+class LayerWatch final : public PassingOps {
+ public:
+  using PassingOps::PassingOps;
+  LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override {
+    packed.push_back(weight.const_data_ptr());
+    return inner_.pack_linear(weight, bias);
+  }
+  at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
+                    const LinearCall& call) override {
+    packed_before_use.push_back(static_cast<int64_t>(packed.size()));
+    return inner_.linear(x, weights, call);
+  }
+  std::vector<const void*> packed;
+  std::vector<int64_t> packed_before_use;
+};
+
+TEST_P(OnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBytes) {
+  const TransformerConfig& config = checkpoint_->transformer;
+  const at::Tensor latents = random({3, config.in_channels, 8, 12});
+  const at::Tensor text = random({config.max_text_seq_length, config.text_embed_dim});
+  const auto forward = [&](Transformer& transformer) {
+    IdentityExchange exchange;
+    return transformer.forward(latents, text, 500, exchange);
+  };
+  const int64_t empty = device_bytes();
+  at::Tensor wanted;
+  int64_t resident = 0;
+  {
+    Transformer whole = load_transformer(*checkpoint_, dtype(), device_);
+    resident = device_bytes() - empty;
+    wanted = forward(whole);
+  }
+  auto watch = std::make_unique<LayerWatch>(device_);
+  LayerWatch& layers = *watch;
+  SequentialOffload offload(std::move(watch));
+  Transformer transformer = load_transformer(*checkpoint_, dtype(), offload);
+  EXPECT_TRUE(layers.packed.empty());
+  EXPECT_LT(device_bytes() - empty, resident / 10);  // norms
+  EXPECT_TRUE(same_bytes(forward(transformer), wanted));
+  // Two of time, text, patches, two at the end; per block two for modulation, qkv, out and two of
+  // the feed-forward.
+  const int64_t uses = 6 + 6 * config.num_layers;
+  ASSERT_EQ(std::ssize(layers.packed_before_use), uses);
+  for (int64_t i = 0; i < uses; ++i) EXPECT_EQ(layers.packed_before_use[i], i + 1);
+  // A second pass takes the layers in the same order, each from the same place on the host.
+  const std::vector<const void*> first = std::exchange(layers.packed, {});
+  forward(transformer);
+  EXPECT_EQ(layers.packed, first);
 }
 
 // What makes the tests above able to fail.

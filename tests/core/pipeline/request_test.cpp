@@ -44,6 +44,7 @@ Request unusual_request() {
   r.dtype = at::kBFloat16;
   r.vae_tile = {48, 80};
   r.max_text_tokens = 24;
+  r.attention = AttentionKernel::kCudnn;
   return r;
 }
 
@@ -74,7 +75,7 @@ std::vector<json::json_pointer> leaves(const json& value) {
 
 TEST(Request, AMissingKeyIsADataErrorThatNamesTheFileAndTheKey) {
   const json whole = request_to_json(unusual_request());
-  EXPECT_EQ(leaves(whole).size(), 29U);
+  EXPECT_EQ(leaves(whole).size(), 30U);
   for (const json::json_pointer& path : leaves(whole)) {
     json cut = whole;
     cut.at(path.parent_pointer()).erase(path.back());
@@ -169,7 +170,7 @@ TEST(Request, EveryMemberCanDiffer) {
   other.width = other.height = 16;
   other.num_frames = 1;
   other.dynamic_cfg = false;
-  EXPECT_EQ(request_differences(unusual_request(), other).size(), 29U - 4U);
+  EXPECT_EQ(request_differences(unusual_request(), other).size(), 30U - 4U);
 }
 
 TEST(Request, GuidanceStartsAboveOne) {

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+
+#include "core/ops/ops.h"
+
+namespace cogvx {
+
+// Ops whose linear layers live on the host: each is packed for the device when it is used and gone
+// right after, so that the largest of them is all that lies there. The calls are the inner Ops',
+// and so are the bytes; only weights move. Other weights (norms, convolutions) stay on the device.
+class SequentialOffload final : public Ops {
+ public:
+  explicit SequentialOffload(std::unique_ptr<Ops> inner) : inner_(std::move(inner)) {}
+
+  at::Device device() const override { return inner_->device(); }
+  at::Tensor upload(const at::Tensor& host) override { return inner_->upload(host); }
+  at::Tensor download(const at::Tensor& result) override { return inner_->download(result); }
+  int64_t take_peak_bytes() override { return inner_->take_peak_bytes(); }
+  LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override {
+    return {.in = weight_NK.size(1),
+            .out = weight_NK.size(0),
+            .dtype = weight_NK.scalar_type(),
+            .packed = weight_NK,
+            .bias = bias_N};
+  }
+  at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& host,
+                    const LinearCall& call) override {
+    return inner_->linear(x_RK, inner_->pack_linear(host.packed, host.bias), call);
+  }
+  at::Tensor modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
+                            const RowVectors& shift, const RowVectors& scale,
+                            RowSplit split) override {
+    return inner_->modulated_norm(x_RD, norm, shift, scale, split);
+  }
+  void gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
+                 RowSplit split) override {
+    inner_->gated_add(x_RD, y_RD, gate, split);
+  }
+  void prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation, RowSplit split,
+                   at::Tensor& qkv_H3RE) override {
+    inner_->prepare_qkv(qkv_R3D, preparation, split, qkv_H3RE);
+  }
+  void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
+                 at::Tensor& out_HNE) override {
+    inner_->attention(qkv_H3NE, runs, out_HNE);
+  }
+  at::Tensor rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) override {
+    return inner_->rms_norm(x_RD, weight_D, eps);
+  }
+  at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                              const at::Tensor& bias_HRR) override {
+    return inner_->biased_attention(q, k, v, bias_HRR);
+  }
+  at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) override {
+    return inner_->gated_gelu(gate_RD, up_RD);
+  }
+  at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) override {
+    return inner_->convolution(x_CTYX, weights);
+  }
+  void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override {
+    inner_->norm_silu(x_CTYX, call, y_CTYX);
+  }
+  void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override { inner_->add(x_CTYX, y_CTYX); }
+  at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override {
+    return inner_->upsample(x_CTYX, in_time);
+  }
+
+ private:
+  std::unique_ptr<Ops> inner_;
+};
+
+}  // namespace cogvx
