@@ -8,13 +8,6 @@
 namespace cogvx::app {
 namespace {
 
-int64_t joint_rows(const Request& request, const Checkpoint& checkpoint) {
-  const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t patch = checkpoint.transformer.patch_size;
-  return request.max_text_tokens +
-         latents.frames * (latents.height / patch) * (latents.width / patch);
-}
-
 GpuRecord record_of(const CudaReport& report, int device, const MadeCudaOps& made) {
   const CudaDevice& gpu = report.devices.at(device);
   return {.name = gpu.name,

@@ -20,9 +20,7 @@ void notice_idle_processes(const Checkpoint& checkpoint, const Request& request,
   const int world = placement.cp * placement.sp;
   if (world == 1) return;
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t patch = checkpoint.transformer.patch_size;
-  const int64_t rows =
-      request.max_text_tokens + latents.frames * (latents.height / patch) * (latents.width / patch);
+  const int64_t rows = joint_rows(request, checkpoint);
   const std::vector<RowRange> dealt = deal_rows(rows, placement.sp);
   const auto without_rows = std::count_if(dealt.begin(), dealt.end(),
                                           [](const RowRange& range) { return range.size() == 0; });

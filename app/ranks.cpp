@@ -103,10 +103,8 @@ std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicte
 
 PassShape pass_shape(const Request& request, const Checkpoint& checkpoint) {
   const TransformerConfig& c = checkpoint.transformer;
-  const LatentShape latents = latent_shape(request, checkpoint);
   const int64_t patch_area = c.patch_size * c.patch_size;
-  const int64_t rows =
-      request.max_text_tokens + latents.frames * latents.height * latents.width / patch_area;
+  const int64_t rows = joint_rows(request, checkpoint);
   return {.sequence = {rows, c.num_attention_heads, c.attention_head_dim, request.dtype},
           .layers = c.num_layers,
           .video_rows = {request.max_text_tokens, rows},

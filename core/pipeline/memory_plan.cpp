@@ -53,9 +53,8 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t video =
-      latents.frames * (latents.height / c.patch_size) * (latents.width / c.patch_size);
-  const int64_t rows = request.max_text_tokens + video;
+  const int64_t rows = joint_rows(request, checkpoint);
+  const int64_t video = rows - request.max_text_tokens;
   const int64_t weights = transformer_parameters(c) * bytes;
   // The stacked q, k, v: three tensors, stacked, next to packed ones; or one feed-forward matrix.
   const int64_t stacking =

@@ -168,6 +168,13 @@ LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint) {
           request.height / kSpatialCompression, request.width / kSpatialCompression};
 }
 
+int64_t joint_rows(const Request& request, const Checkpoint& checkpoint) {
+  const LatentShape latents = latent_shape(request, checkpoint);
+  const int64_t patch = checkpoint.transformer.patch_size;
+  return request.max_text_tokens +
+         latents.frames * (latents.height / patch) * (latents.width / patch);
+}
+
 int64_t latent_frames(int64_t num_frames) { return (num_frames - 1) / kTemporalCompression + 1; }
 
 int64_t decoded_frames(int64_t latents) {

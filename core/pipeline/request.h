@@ -75,6 +75,8 @@ struct LatentShape {
   int64_t width = 0;
 };
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint);
+// Rows of its joint sequence [text | video].
+int64_t joint_rows(const Request& request, const Checkpoint& checkpoint);
 // Latent frames of so many frames, as diffusers counts them.
 int64_t latent_frames(int64_t num_frames);
 // Frames that so many latent frames decode to: 4L-3 for odd L, 4L for even.

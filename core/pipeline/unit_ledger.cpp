@@ -24,11 +24,9 @@ UnitLedger& UnitLedger::operator+=(const UnitLedger& other) {
 UnitLedger all_units(const Request& request, const Checkpoint& checkpoint, const RunExtent& run) {
   const TransformerConfig& config = checkpoint.transformer;
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t rows = request.max_text_tokens + latents.frames *
-                                                     (latents.height / config.patch_size) *
-                                                     (latents.width / config.patch_size);
   const int64_t passes = (run.steps - run.first_step) * (request.uses_guidance() ? 2 : 1);
-  const int64_t blocks = passes * config.num_layers * ceil_div(rows, kBlockRows);
+  const int64_t blocks =
+      passes * config.num_layers * ceil_div(joint_rows(request, checkpoint), kBlockRows);
   return {.prompts = run.prompts,
           .row_blocks = blocks,
           .attention_tiles = blocks * config.num_attention_heads,
