@@ -43,6 +43,7 @@ class Run {
         trace_(options.trace, ranks) {
     report_.plan = std::move(plan);
     report_.engine = computer.engine();
+    report_.kernels = &computer.kernels();
     memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
     monitor_ = {.on_progress =
                     [this](const Progress& now) {
@@ -322,7 +323,7 @@ void notice_environment(const Engine& engine, std::vector<std::string>& notices)
 }  // namespace
 
 void generate(const Options& given, Console& console, const std::atomic<int>& stop_signal,
-              Ranks& ranks, Life& life, int processes_here) {
+              Ranks& ranks, Life& life, const LocalPlace& here) {
   check_options(given);
   Options options = given;
   Checkpoint checkpoint = open_checkpoint(
@@ -336,10 +337,10 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
         {{1}, at::kLong}, [] { return at::full({1}, pick_seed(), at::kLong); });
     options.seed = picked.item<int64_t>();
   }
-  RunPlan plan = resolve(options, checkpoint,
-                         {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps,
-                          .processes_here = processes_here});
-  Computer computer(plan.placement, plan.request, checkpoint);
+  RunPlan plan =
+      resolve(options, checkpoint,
+              {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here});
+  Computer computer(plan.placement, plan.request, ranks);
   const Engine& engine = computer.engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
   ranks.agree("the request", request_to_json(plan.request).dump());

@@ -8,6 +8,7 @@
 #include "app/options.h"
 #include "app/output_plan.h"
 #include "core/pipeline/request.h"
+#include "parallel/device_choice.h"
 
 namespace cogvx::app {
 
@@ -27,7 +28,7 @@ enum class Role { kWritesResults, kHelps };
 // A process among those of its run.
 struct Part {
   Role role = Role::kWritesResults;
-  int processes_here = 1;  // of the run, on this machine: they share its cores
+  LocalPlace here;  // those of the run on this machine share its cores and each take a GPU
 };
 RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part);
 // A seed for --seed -1.

@@ -84,6 +84,10 @@ json report_to_json(const RunReport& report) {
       {"sha256_latents", report.sha256_latents},
       {"sha256_frames", report.sha256_frames},
       {"units_of_all_ranks", units_to_json(report.all_units)}};
+  if (report.kernels != nullptr && !report.kernels->empty()) {
+    for (const Verdict& verdict : *report.kernels)
+      sidecar["kernels"].push_back(verdict_to_json(verdict));
+  }
   // What differs between ranks: per name a list in their order.
   std::vector<json> ranks = {rank_report_to_json(report.own)};
   for (const std::string& other : report.others) ranks.push_back(json::parse(other));

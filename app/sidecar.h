@@ -7,6 +7,7 @@
 #include "app/engine.h"
 #include "app/ranks.h"
 #include "app/resolve.h"
+#include "core/ops/chooser.h"
 #include "core/pipeline/request.h"
 #include "core/pipeline/unit_ledger.h"
 
@@ -40,7 +41,8 @@ nlohmann::json rank_report_to_json(const RankReport& report);
 struct RunReport {
   RunPlan plan;
   Engine engine;
-  ContinuedFrom continued{};  // empty path: from the beginning
+  const std::vector<Verdict>* kernels = nullptr;  // that a GPU's library was found to have
+  ContinuedFrom continued{};                      // empty path: from the beginning
   std::string sha256_latents;
   std::string sha256_frames;
   int64_t frames = 0;

@@ -247,6 +247,7 @@ ChosenRows choose_rows(const RowLayer& layer, const PickRowKernel& pick, const P
 void ChosenHeads::run(const at::Tensor& qkv_H3NE, const at::Tensor& out_HNE) const {
   if (qkv_H3NE.size(0) == 0) return;
   if (all_at_once_) return kernel_.run({qkv_H3NE, out_HNE, workspace_B_});
+  if (kernel_.run_each) return kernel_.run_each({qkv_H3NE, out_HNE, workspace_B_});
   for (int64_t head = 0; head < qkv_H3NE.size(0); ++head)
     kernel_.run({qkv_H3NE.narrow(0, head, 1), out_HNE.narrow(0, head, 1), workspace_B_});
 }

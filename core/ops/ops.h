@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/base/shapes.h"
@@ -26,9 +27,28 @@ struct LinearWeights {
 enum class Activation { kNone, kSilu, kGeluTanh };
 
 struct LinearCall {
-  int64_t first_row =
-      0;  // global index of the first row: blocks of 64 are cut at its multiples of 64
+  int64_t first_row = 0;  // its global index: blocks of 64 are cut at global multiples of 64
+  // All rows of the joint sequence that the layer has, of which each owner computes its own. None:
+  // every owner makes the very same call.
+  RowRange shared{};
   Activation activation = Activation::kNone;
+};
+
+// A layer whose rows are shared out.
+struct SharedLinear {
+  std::string name;
+  LinearWeights weights;
+  RowRange rows;
+  Activation activation = Activation::kNone;
+};
+
+// All that a forward pass shares out among owners, however many they are.
+struct SharedCalls {
+  int64_t rows = 0;   // N
+  int64_t heads = 0;  // H, all of them
+  int64_t head_dim = 0;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<SharedLinear> linears;
 };
 
 struct NormWeights {
@@ -93,6 +113,10 @@ class Ops {
   virtual at::Tensor download(const at::Tensor& result) = 0;
   // The most bytes that lay on the device at once since the last call; 0 where the host computes.
   virtual int64_t take_peak_bytes() = 0;
+
+  // Called by every owner, with the same, before any of these calls is made: an Ops whose library
+  // has many kernels picks and checks one for each. Throws DeviceError or MemoryError.
+  virtual void prepare(const SharedCalls& calls) = 0;
 
   virtual LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) = 0;
   virtual at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,

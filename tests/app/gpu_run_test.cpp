@@ -15,6 +15,12 @@ namespace fs = std::filesystem;
 using namespace test;
 using nlohmann::json;
 
+// What the fake plugins play.
+struct Scene {
+  std::string ops{};
+  std::string devices = "two devices";
+};
+
 class GpuRun : public testing::Test {
  protected:
   GpuRun() {
@@ -23,20 +29,22 @@ class GpuRun : public testing::Test {
     fs::copy_file(build_dir() / "app" / "cogvx-gen", folder_ / "bin" / "cogvx-gen");
     fs::create_symlink(COGVX_FAKE_CUDA_PLUGIN, folder_ / "lib" / "libcogvx_cuda.so");
     fs::create_symlink(COGVX_FAKE_CUDA_OPS_PLUGIN, folder_ / "lib" / "libcogvx_cuda_ops.so");
+    fs::create_symlink(COGVX_MOVING_NCCL, folder_ / "lib" / "libcogvx_nccl.so");
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  ProgramResult run(std::vector<std::string> arguments, const std::string& scene = "") {
+  ProgramResult run(std::vector<std::string> arguments, const Scene& scene = {}) {
     std::vector<std::string> all = {"--model", demo_model(),  "-p",          kDemoPrompt,
                                     "--steps", "2",           "--frames",    "9",
                                     "-o",      path("v.mp4"), "--overwrite", "--json"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run_cogvx_gen({.arguments = all,
-                          .shell = "shift; COGVX_FAKE_CUDA='two devices' COGVX_FAKE_CUDA_OPS='" +
-                                   scene + "' exec " + path("bin/cogvx-gen") + " \"$@\""});
+                          .shell = "shift; COGVX_FAKE_CUDA='" + scene.devices +
+                                   "' COGVX_FAKE_CUDA_OPS='" + scene.ops + "' exec " +
+                                   path("bin/cogvx-gen") + " \"$@\""});
   }
-  json made(std::vector<std::string> arguments) {
-    const ProgramResult result = run(std::move(arguments));
+  json made(std::vector<std::string> arguments, const Scene& scene = {}) {
+    const ProgramResult result = run(std::move(arguments), scene);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.exit_code == 0 ? json::parse(result.out) : json();
   }
@@ -82,22 +90,73 @@ TEST_F(GpuRun, OffloadChangesTheDevicesMemoryAndNoByte) {
   EXPECT_EQ(sequential.at("placement").at("offload"), "sequential");
 }
 
+// Every process has a device of its own, and the sequence moves from one to the other.
+TEST_F(GpuRun, AnyNumberOfGpusGivesTheBytesOfOne) {
+  const json one = made({"--device", "cuda", "--dtype", "bf16"});
+  ASSERT_FALSE(one.empty());
+  const std::vector<std::vector<std::string>> placements = {
+      {"--sp", "2"}, {"--cp", "2"}, {"--cp", "2", "--sp", "2"}, {"--sp", "4"}};
+  for (std::vector<std::string> arguments : placements) {
+    arguments.insert(arguments.end(), {"--device", "cuda", "--dtype", "bf16"});
+    const json several = made(arguments, {.devices = "4 new devices"});
+    ASSERT_FALSE(several.empty());
+    EXPECT_EQ(several.at("sha256_latents"), one.at("sha256_latents"));
+    EXPECT_EQ(several.at("sha256_frames"), one.at("sha256_frames"));
+    EXPECT_EQ(several.at("engine"), one.at("engine"));
+    EXPECT_EQ(several.at("kernels"), one.at("kernels"));
+  }
+}
+
+TEST_F(GpuRun, KernelsThatVaryAreCalledSoThatTheirBytesDoNot) {
+  const Scene varies{.ops = "varies", .devices = "4 new devices"};
+  const json one = made({"--device", "cuda", "--dtype", "fp32"}, varies);
+  const json four = made({"--device", "cuda", "--dtype", "fp32", "--sp", "4"}, varies);
+  ASSERT_FALSE(one.empty() || four.empty());
+  EXPECT_EQ(four.at("sha256_frames"), one.at("sha256_frames"));
+  EXPECT_EQ(four.at("kernels"), one.at("kernels"));
+  ASSERT_EQ(one.at("kernels").size(), 8u);
+  for (const json& kernel : one.at("kernels")) {
+    const auto layer = kernel.at("layer").get<std::string>();
+    // All of the text is in one block, so there is no second way to share it out.
+    const std::string way = layer.starts_with("attention (") ? "one head per call"
+                            : layer.starts_with("text")      ? "whole shards"
+                                                             : "chunks of 512 rows";
+    EXPECT_EQ(kernel.at("way"), way) << kernel;
+    EXPECT_EQ(kernel.at("reason") == "", way == "whole shards") << kernel;
+  }
+}
+
 TEST_F(GpuRun, WhatAGpuCannotDoIsSaidInOneLine) {
   struct Case {
     int code;
     const char* says;
     std::vector<std::string> arguments;
-    const char* scene;
+    const char* ops;
+    const char* devices = "two devices";
   };
   const std::vector<Case> cases = {
       {2, "is a GPU's kernel", {"--attention", "flash"}, ""},
       {2, "computes in bf16", {"--device", "cuda", "--dtype", "fp32", "--attention", "cudnn"}, ""},
-      {4, "one process computes on one GPU", {"--device", "cuda", "--sp", "2"}, ""},
+      {2,
+       "whole heads only",
+       {"--device", "cuda", "--sp", "2", "--sp-mode", "gather"},
+       "",
+       "4 new devices"},
+      {4, "compute capability 6.0, wanted 8.0", {"--device", "cuda", "--sp", "2"}, ""},
+      {4,
+       "shows 2 GPUs (CUDA_VISIBLE_DEVICES is not set) and runs 4 processes",
+       {"--device", "cuda", "--sp", "2", "--cp", "2"},
+       ""},
+      {4,
+       "ranks 0 and 1 are both on GPU GPU-0 of host",
+       {"--device", "cuda", "--sp", "2"},
+       "",
+       "1 new devices"},
       {4, "illegal instruction", {"--device", "cuda"}, "broken"},
       {4, "interface 9", {"--device", "cuda"}, "other build"},
       {5, "no memory left to start", {"--device", "cuda"}, "full"}};
   for (const Case& c : cases) {
-    const ProgramResult result = run(c.arguments, c.scene);
+    const ProgramResult result = run(c.arguments, {.ops = c.ops, .devices = c.devices});
     EXPECT_EQ(result.exit_code, c.code) << result.err;
     EXPECT_NE(result.err.find(c.says), std::string::npos) << result.err;
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;

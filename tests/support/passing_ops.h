@@ -18,6 +18,7 @@ class PassingOps : public Ops {
   at::Tensor upload(const at::Tensor& host) override { return inner_.upload(host); }
   at::Tensor download(const at::Tensor& result) override { return inner_.download(result); }
   int64_t take_peak_bytes() override { return inner_.take_peak_bytes(); }
+  void prepare(const SharedCalls& calls) override { inner_.prepare(calls); }
   LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override {
     return inner_.pack_linear(weight, bias);
   }

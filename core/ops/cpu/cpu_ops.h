@@ -14,6 +14,7 @@ class CpuOps final : public Ops {
   at::Tensor upload(const at::Tensor& host) override { return host; }
   at::Tensor download(const at::Tensor& result) override { return result; }
   int64_t take_peak_bytes() override { return 0; }
+  void prepare(const SharedCalls&) override {}
   LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override;
   at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                     const LinearCall& call) override;

@@ -32,6 +32,10 @@ const T* in(const at::Tensor& tensor) {
 
 RowKinds kinds_of(RowSplit split) { return {split.first_row, split.text_rows}; }
 
+GemmLayer gemm_layer(const LinearWeights& w, Activation activation) {
+  return {w.in, w.out, w.dtype, w.bias.defined(), activation == Activation::kGeluTanh};
+}
+
 // GPU only: guarded by the code that every launcher returns.
 template <typename Call>
 void launch_here(const Call& call, const char* name) {
@@ -52,15 +56,6 @@ cublasLtHandle_t make_handle() {
 }
 
 }  // namespace
-
-Planner unchecked_planner(int64_t joint_rows) {
-  const auto rows = [joint_rows](const GemmLayer&, const PickGemm& pick) -> RowPlan {
-    return [gemm = pick(joint_rows)](const at::Tensor& x_RK, int64_t, const at::Tensor& workspace_B,
-                                     const at::Tensor& y_RN) { gemm.run(x_RK, workspace_B, y_RN); };
-  };
-  return {.rows = rows,
-          .heads = [](const HeadLayer&, const HeadKernels& kernels) { return kernels.one_by_one; }};
-}
 
 // GPU only: guarded by c10's own checks of each call, which throw.
 CudaOps::CudaOps(const CudaOpsSettings& settings, Planner planner)
@@ -105,29 +100,43 @@ LinearWeights CudaOps::pack_linear(const at::Tensor& weight_NK, const at::Tensor
           .bias = bias_N.defined() ? upload(bias_N.to(weight_NK.scalar_type())) : at::Tensor()};
 }
 
-const RowPlan& CudaOps::row_plan(const GemmLayer& layer) {
-  const auto known = row_plans_.find(layer);
-  if (known != row_plans_.end()) return known->second;
-  const auto pick = [&](int64_t rows) -> PickedGemm {
-    const auto gemm = std::make_shared<Gemm>(handle_.get(), layer, rows);
-    const auto run = [this, gemm](const at::Tensor& x_RK, const at::Tensor& workspace_B,
-                                  const at::Tensor& y_RN) {
-      gemm->run(x_RK, *weights_of_call_, workspace_B, y_RN);
-    };
-    return {gemm->id(), gemm->workspace_bytes(), run};
-  };
-  return row_plans_.emplace(layer, planner_.rows(layer, pick)).first->second;
+// GPU only: guarded by the chooser, which checks what is picked for rows that are shared out.
+RowKernel CudaOps::pick(const GemmLayer& layer, int64_t rows) {
+  const auto gemm = std::make_shared<Gemm>(handle_.get(), layer, rows);
+  return {gemm->id(), gemm->workspace_bytes(), [this, gemm](const RowCall& call) {
+            gemm->run(call.x_RK, *weights_of_call_, call.workspace_B, call.y_RN);
+          }};
+}
+
+// GPU only: guarded by the chooser, which it calls.
+void CudaOps::prepare(const SharedCalls& calls) {
+  for (const SharedLinear& one : calls.linears) {
+    weights_of_call_ = &one.weights;
+    const GemmLayer layer = gemm_layer(one.weights, one.activation);
+    shared_plans_[{layer, one.rows}] = planner_.rows(
+        {one.name, calls.rows, one.rows, one.weights.in, one.weights.out, one.weights.dtype},
+        [&](int64_t rows) { return pick(layer, rows); }, device_);
+  }
+  attend_ = planner_.heads({"attention", calls.heads, calls.rows, calls.head_dim, calls.dtype},
+                           head_kernel(), device_);
 }
 
 at::Tensor CudaOps::linear(const at::Tensor& x_RK, const LinearWeights& weights,
                            const LinearCall& call) {
-  at::Tensor y_RN = at::empty({x_RK.size(0), weights.out}, x_RK.options());
-  if (x_RK.size(0) == 0) return y_RN;
+  const int64_t rows = x_RK.size(0);
+  at::Tensor y_RN = at::empty({rows, weights.out}, x_RK.options());
+  if (rows == 0) return y_RN;
   at::Tensor x = x_RK.contiguous();
   if (reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kGemmAlignment != 0) x = x.clone();
   weights_of_call_ = &weights;
-  row_plan({weights.in, weights.out, weights.dtype, weights.bias.defined(),
-            call.activation == Activation::kGeluTanh})(x, call.first_row, gemm_workspace_B_, y_RN);
+  const GemmLayer layer = gemm_layer(weights, call.activation);
+  if (call.shared.size() > 0) {
+    shared_plans_.at({layer, call.shared})(x, call.first_row, y_RN);
+  } else {
+    RowKernel& kernel = own_kernels_[{layer, rows}];
+    if (!kernel.run) kernel = pick(layer, rows);
+    kernel.run({x, y_RN, gemm_workspace_B_});
+  }
   if (call.activation == Activation::kSilu) at::silu_(y_RN);
   return y_RN;
 }

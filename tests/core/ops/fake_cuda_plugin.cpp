@@ -16,6 +16,7 @@ void set_device(CogvxCudaDevice& device, const char* name, int major, bool suppo
   device.supported = supported;
 }
 
+// "4 new devices": so many, up to 9.
 int fill(CogvxCudaProbe& probe, std::string_view scene) {
   probe.driver_version = 13010;
   probe.runtime_version = 13000;
@@ -40,6 +41,14 @@ int fill(CogvxCudaProbe& probe, std::string_view scene) {
   if (scene == "old device") {
     probe.device_count = 1;
     set_device(probe.devices[0], "Old One", 6, false);
+    return kCogvxCudaOk;
+  }
+  if (scene.ends_with(" new devices")) {
+    probe.device_count = scene[0] - '0';
+    for (int i = 0; i < probe.device_count; ++i) {
+      set_device(probe.devices[i], "New One", 9, true);
+      std::snprintf(probe.devices[i].uuid, sizeof probe.devices[i].uuid, "GPU-%d", i);
+    }
     return kCogvxCudaOk;
   }
   probe.device_count = 2;
