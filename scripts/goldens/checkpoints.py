@@ -64,6 +64,7 @@ SPECS = {
         final_norm_mean=0.02,
     ),
 }
+ORIGINAL = ("tiny-2b", "tiny-5b", "tiny-30x16")  # text to video of 1.0, with every part on its own
 
 
 def versions() -> dict:
