@@ -26,6 +26,8 @@ NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS]
 
 
 def checkpoint_cases(checkpoint, tokenizer):
+    if checkpoint.name not in ORIGINAL:
+        return embedding_cases(checkpoint) + [position_case(checkpoint)] + transformer_cases(checkpoint)
     cases = text_cases(checkpoint, tokenizer) + embedding_cases(checkpoint) + [position_case(checkpoint)]
     layers = checkpoint.configs["transformer"]["num_layers"]
     cases += [block_case(checkpoint, layer) for layer in range(layers)]
