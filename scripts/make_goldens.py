@@ -9,7 +9,7 @@ import warnings
 import diffusers
 import torch
 
-from goldens import checkpoints, scheduler_cases
+from goldens import checkpoints, more_scheduler_cases, scheduler_cases
 from goldens.bf16_cases import bf16_cases
 from goldens.checkpoints import ORIGINAL
 from goldens.encode_cases import encode_cases, posterior_case, stage_case
@@ -21,7 +21,8 @@ from goldens.store import write_recipe
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Recipes with cases only. What takes images or videos has a recipe beside that of the checkpoint it runs on.
 INPUT_GROUPS = {f"{name}-input": name for name in ORIGINAL}
-SCHEDULER_GROUPS = {scheduler_cases.GROUP: scheduler_cases.scheduler_cases}
+SCHEDULER_GROUPS = {scheduler_cases.GROUP: scheduler_cases.scheduler_cases,
+                    more_scheduler_cases.GROUP: more_scheduler_cases.more_scheduler_cases}
 NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS]
 
 
