@@ -14,7 +14,7 @@ ENCODE_SIZES = {
                 (9, 112, 96, True)],  # 2 x 2
     "tiny-5b": [(1, 24, 24, False), (9, 16, 32, False), (17, 16, 16, False),
                 (5, 104, 152, True),  # 3 x 3 of 48 x 80, every 40 x 64
-                (17, 56, 80, True)],  # 2 x 2, the second column all overlap
+                (17, 56, 80, True)],  # 2 x 2, of two chunks
     "tiny-30x16": [(1, 16, 16, False), (2, 16, 16, False), (3, 16, 16, False), (4, 8, 16, False), (12, 16, 16, False),
                    (18, 16, 16, False),
                    (1, 128, 136, True),  # 4 x 5 of 48 x 40, every 40 x 32
@@ -42,6 +42,11 @@ def _step_for(value: torch.Tensor, limit: int) -> list[int]:
         order.append(order.pop(order.index(dim)))
 
 
+def _channel_step(value: torch.Tensor, limit: int) -> list[int]:
+    """Every position is stored: where tiles meet, a single row of latents is blended."""
+    return [1, -(-value.numel() // limit), 1, 1, 1]
+
+
 def encode_cases(checkpoint: Checkpoint, group: str) -> list[Case]:
     cases = []
     for seed, (frames, height, width, tiled) in enumerate(ENCODE_SIZES[checkpoint.name], start=100):
@@ -52,9 +57,9 @@ def encode_cases(checkpoint: Checkpoint, group: str) -> list[Case]:
         checkpoint.vae.use_tiling = tiled
         posterior = checkpoint.vae.encode(sample).latent_dist
         checkpoint.vae.use_tiling = False
-        case.output("moments", posterior.parameters, _step_for(posterior.parameters, 6000))
+        case.output("moments", posterior.parameters, _channel_step(posterior.parameters, 6000))
         latents = posterior.sample(torch.Generator().manual_seed(seed))
-        case.output("latents", latents, _step_for(latents, 3000))
+        case.output("latents", latents, _channel_step(latents, 3000))
         cases.append(case)
     return cases
 
