@@ -17,6 +17,7 @@ from goldens.model_cases import block_case, embedding_cases, position_case, text
 from goldens.pipeline_cases import pipeline_cases
 from goldens.prompts import Tokenizer
 from goldens.store import write_recipe
+from goldens.task_cases import task_cases
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Recipes with cases only. What takes images or videos has a recipe beside that of the checkpoint it runs on.
@@ -28,7 +29,8 @@ NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS]
 
 def checkpoint_cases(checkpoint, tokenizer):
     if checkpoint.name not in ORIGINAL:
-        return embedding_cases(checkpoint) + [position_case(checkpoint)] + transformer_cases(checkpoint)
+        return (embedding_cases(checkpoint) + [position_case(checkpoint)] + transformer_cases(checkpoint) +
+                task_cases(checkpoint, checkpoint.name, tokenizer))
     cases = text_cases(checkpoint, tokenizer) + embedding_cases(checkpoint) + [position_case(checkpoint)]
     layers = checkpoint.configs["transformer"]["num_layers"]
     cases += [block_case(checkpoint, layer) for layer in range(layers)]
@@ -38,11 +40,11 @@ def checkpoint_cases(checkpoint, tokenizer):
     return cases
 
 
-def input_cases(checkpoint, group):
+def input_cases(checkpoint, group, tokenizer):
     cases = encode_cases(checkpoint, group) + [stage_case(checkpoint, group)]
     if checkpoint.name == ORIGINAL[0]:
         cases.append(posterior_case(group))
-    return cases
+    return cases + task_cases(checkpoint, group, tokenizer)
 
 
 def recipe_of(name, tokenizer) -> tuple[dict, list]:
@@ -54,7 +56,7 @@ def recipe_of(name, tokenizer) -> tuple[dict, list]:
     if name in SCHEDULER_GROUPS:
         return bare, SCHEDULER_GROUPS[name]()
     checkpoint = checkpoints.build(INPUT_GROUPS[name])
-    return bare, input_cases(checkpoint, name)
+    return bare, input_cases(checkpoint, name, tokenizer())
 
 
 def main() -> None:
