@@ -9,7 +9,7 @@ import warnings
 import diffusers
 import torch
 
-from goldens import checkpoints, more_scheduler_cases, scheduler_cases
+from goldens import checkpoints, lora_cases, more_scheduler_cases, scheduler_cases
 from goldens.bf16_cases import bf16_cases
 from goldens.checkpoints import ORIGINAL
 from goldens.encode_cases import encode_cases, posterior_case, stage_case
@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 INPUT_GROUPS = {f"{name}-input": name for name in ORIGINAL}
 SCHEDULER_GROUPS = {scheduler_cases.GROUP: scheduler_cases.scheduler_cases,
                     more_scheduler_cases.GROUP: more_scheduler_cases.more_scheduler_cases}
-NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS]
+NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS, lora_cases.GROUP]
 
 
 def checkpoint_cases(checkpoint, tokenizer):
@@ -47,8 +47,10 @@ def input_cases(checkpoint, group, tokenizer):
     return cases + task_cases(checkpoint, group, tokenizer)
 
 
-def recipe_of(name, tokenizer) -> tuple[dict, list]:
+def recipe_of(name, tokenizer, folder) -> tuple[dict, list]:
     """A recipe without its cases, and the cases."""
+    if name == lora_cases.GROUP:
+        return {"checkpoint": name, "versions": lora_cases.lora_versions()}, lora_cases.lora_cases(folder)
     if name in checkpoints.SPECS:
         checkpoint = checkpoints.build(name)
         return checkpoint.recipe(), checkpoint_cases(checkpoint, tokenizer())
@@ -73,7 +75,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for name in options.only or NAMES:
         start = time.monotonic()
-        recipe, cases = recipe_of(name, lambda: Tokenizer(options.shared / "tokenizer" / "t5"))
+        recipe, cases = recipe_of(name, lambda: Tokenizer(options.shared / "tokenizer" / "t5"), options.output)
         write_recipe(options.output, name, recipe, cases)
         print(f"{name}: {time.monotonic() - start:.1f} s")
 
