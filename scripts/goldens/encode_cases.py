@@ -72,8 +72,8 @@ def stage_case(checkpoint: Checkpoint, group: str) -> Case:
                  "chunks": [], "stages": []})
     sample = case.input("sample", (1, 3, frames, height, width), 0.0, 0.577)
     encoder = checkpoint.vae.encoder
-    names = [name for name, module in encoder.named_modules()
-             if name in ("conv_in", "norm_out", "conv_out") or name.split(".")[-2:-1] in (["resnets"], ["downsamplers"])]
+    names = [name for name, _ in encoder.named_modules() if name in ("conv_in", "norm_out", "conv_out")
+             or name.split(".")[-2:-1] in (["resnets"], ["downsamplers"])]
     seen: list[dict] = []
 
     def hook_of(name):

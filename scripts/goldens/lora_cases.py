@@ -1,7 +1,7 @@
 """LoRA adapters in every naming, and the weights that diffusers fuses from them.
 
-Where diffusers cannot load a naming (SAT's raw keys, the kohya-like one of CogVideoX-Fun), the names are translated here
-and diffusers loads the translation, whose metadata has the alphas that the naming means.
+Where diffusers cannot load a naming (SAT's raw keys, the kohya-like one of CogVideoX-Fun), the names are translated
+here and diffusers loads the translation, whose metadata has the alphas that the naming means.
 """
 
 import copy
