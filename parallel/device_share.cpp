@@ -39,7 +39,9 @@ DeviceShare sequence_share(SequenceMode mode, const SequenceShape& shape, Sequen
   const int64_t vectors =
       ulysses ? ulysses_vectors(shape, rows, heads_of, place.rank) : 4 * shape.rows * shape.heads;
   return {.rows = rows,
-          .heads = ulysses ? heads_of[place.rank] : shape.heads,
+          .heads = ulysses    ? heads_of[place.rank]
+                   : rows > 0 ? shape.heads
+                              : 0,
           .exchange_bytes =
               vectors * shape.head_dim * static_cast<int64_t>(c10::elementSize(shape.dtype))};
 }

@@ -11,7 +11,7 @@ namespace {
 class DecoderWalk {
  public:
   DecoderWalk(const VaeConfig& config, const Tile& tile, int64_t latent_frames,
-              const ConvolutionWork& work)
+              const DecoderWork& work)
       : c_(config), frames_(latent_frames), plane_(tile.height * tile.width), work_(work) {}
 
   void run() {
@@ -35,7 +35,10 @@ class DecoderWalk {
   void causal_convolution(int64_t in, int64_t out, int64_t held) {
     weights_ += 27 * in * out + 2 * c_.latent_channels * in;
     peak_ = std::max(
-        peak_, ((held + out) * frames_ + in * (frames_ + 2) + work_(in, out, frames_)) * plane_);
+        peak_, ((held + out) * frames_ + in * (frames_ + 2) + work_.convolution(in, out, frames_)) *
+                   plane_);
+    const int64_t normed = held * frames_ + in * (frames_ + 2) + work_.norm(in, frames_);
+    peak_ = std::max(peak_, normed * plane_);
     caches_ += 2 * in * plane_;
   }
   void resnet(int64_t in, int64_t out) {
@@ -51,14 +54,14 @@ class DecoderWalk {
     if (in_time) frames_ = 2 * frames_ - frames_ % 2;
     plane_ *= 4;
     weights_ += 9 * channels * channels;
-    peak_ = std::max(
-        peak_, before + (2 * channels * frames_ + work_(channels, channels, frames_)) * plane_);
+    const int64_t convolved = 2 * channels * frames_ + work_.frame_convolution(channels, frames_);
+    peak_ = std::max(peak_, before + convolved * plane_);
   }
 
   const VaeConfig& c_;
   int64_t frames_;
   int64_t plane_;
-  const ConvolutionWork& work_;
+  const DecoderWork& work_;
   int64_t weights_ = 0;
   int64_t peak_ = 0;
   int64_t caches_ = 0;
@@ -80,7 +83,7 @@ int64_t transformer_parameters(const TransformerConfig& c) {
 }
 
 DecoderSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request,
-                           const ConvolutionWork& work) {
+                           const DecoderWork& work) {
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   const Tile largest = *std::max_element(

@@ -75,9 +75,17 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const
 int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
                     const DeviceShare& share) {
   const int64_t bytes = element_bytes(request.dtype);
-  const auto work = [](int64_t in, int64_t out, int64_t frames) {
-    return in * (frames + 2) + out * frames;
-  };
+  // Of one group at a time, in fp32: centred, times its factor, the sum; and x where it is not yet.
+  const int64_t copies = bytes == kFp32Bytes ? 3 : 4;
+  const int64_t groups = checkpoint.vae.norm_num_groups;
+  const DecoderWork work{
+      .convolution = [](int64_t in, int64_t out,
+                        int64_t frames) { return in * (frames + 2) + out * frames; },
+      .frame_convolution = [](int64_t channels, int64_t frames) { return 2 * channels * frames; },
+      .norm =
+          [&](int64_t channels, int64_t frames) {
+            return copies * (channels / groups) * frames * kFp32Bytes / bytes;
+          }};
   const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
   if (!share.joins_tiles) return (sizes.weights + sizes.peak) * bytes;
   const LatentShape latents = latent_shape(request, checkpoint);

@@ -65,9 +65,12 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
 int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int threads) {
   // Each thread has one frame's input window and output in work, both plain and in the library's
   // own layout.
-  const auto work = [&](int64_t in, int64_t out, int64_t) {
-    return threads * int64_t{2} * (3 * in + out);
-  };
+  const auto none = [](int64_t, int64_t) { return int64_t{0}; };
+  const DecoderWork work{
+      .convolution = [&](int64_t in, int64_t out,
+                         int64_t) { return threads * int64_t{2} * (3 * in + out); },
+      .frame_convolution = none,
+      .norm = none};
   const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
   return (sizes.weights + sizes.peak) * element_bytes(request.dtype);
 }
