@@ -230,12 +230,12 @@ Placement choose_placement(const Options& options, int processes_here) {
           .threads = static_cast<int>(threads)};
 }
 
+}  // namespace
+
 std::vector<Stage> stages_of(const Options& options) {
   if (!options.decode_latents.empty()) return {Stage::kDecode};
   return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
 }
-
-}  // namespace
 
 void check_options(const Options& options) {
   if (options.model.empty())

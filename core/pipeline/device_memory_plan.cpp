@@ -87,7 +87,8 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
             return copies * (channels / groups) * frames * kFp32Bytes / bytes;
           }};
   const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
-  if (!share.joins_tiles) return (sizes.weights + sizes.peak) * bytes;
+  const int64_t beside = sizes.weights * bytes + share.exchange_bytes;
+  if (!share.joins_tiles) return beside + sizes.peak * bytes;
   const LatentShape latents = latent_shape(request, checkpoint);
   const int64_t line = decoded_frames(latents.frames) * kColours;
   const int64_t video = request.height * request.width * line;
@@ -97,7 +98,7 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
     tiles += tile.height * tile.width * kSpatialCompression * kSpatialCompression * line;
   // Tiles, rows of them and the whole; or the whole and its bytes.
   const int64_t joining = layout.tiles.size() > 1 ? (tiles + 2 * video) * bytes : 0;
-  return sizes.weights * bytes + std::max({sizes.peak * bytes, joining, video * (bytes + 1)});
+  return beside + std::max({sizes.peak * bytes, joining, video * (bytes + 1)});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "core/ops/sequential_offload.h"
 #include "tests/support/cuda_like_ops.h"
@@ -48,18 +49,21 @@ class DeviceMemoryPlan : public testing::Test {
       encode_texts(checkpoint, {{.prompt = ids, .negative = others}}, request.dtype, ops, {});
     }
     peaks.encode_text = ops.take_peak_bytes() - before;
-    at::Tensor latents;
+    std::optional<IdentityExchange> exchange(std::in_place);
+    OneWorker work;
+    DenoiseState state = initial_state(request, latent_shape(request, checkpoint), work);
     {
       Transformer transformer = load_transformer(checkpoint, request.dtype, ops);
-      latents =
-          run_denoise(request, checkpoint, transformer, {.prompt = text, .negative = text}).final;
+      const TextStates texts{.prompt = text, .negative = text};
+      denoise({request, transformer, texts, *exchange, work}, state, {});
     }
     peaks.denoise = ops.take_peak_bytes() - before;
     {
       const VaeDecoder decoder = load_vae(checkpoint, request.dtype, ops);
-      decode_frames(request, checkpoint, decoder, latents);
+      decode_frames(request, checkpoint, decoder, state.latents_LCYX.unsqueeze(0));
     }
     peaks.decode = ops.take_peak_bytes() - before;
+    exchange.reset();
     EXPECT_EQ(device_bytes(), before);
     return peaks;
   }
