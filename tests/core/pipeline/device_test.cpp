@@ -236,6 +236,21 @@ TEST_P(OnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBy
   EXPECT_EQ(layers.packed, first);
 }
 
+TEST_P(OnADevice, SequentialOffloadBringsTheTextEncodersLayersForEachPrompt) {
+  const GoldenCase any = golden_cases("tiny-2b", "pipeline").front();
+  const auto encode = [&](Ops& ops) {
+    return encode_ids(*checkpoint_, any.output("prompt_ids"), dtype(), ops);
+  };
+  auto watch = std::make_unique<LayerWatch>(device_);
+  LayerWatch& layers = *watch;
+  SequentialOffload offload(std::move(watch));
+  EXPECT_TRUE(same_bytes(encode(offload), encode(cpu_)));
+  // q, k, v, o and three of the feed-forward.
+  const int64_t uses = 7 * checkpoint_->text_encoder.num_layers;
+  ASSERT_EQ(std::ssize(layers.packed_before_use), uses);
+  for (int64_t i = 0; i < uses; ++i) EXPECT_EQ(layers.packed_before_use[i], i + 1);
+}
+
 // What makes the tests above able to fail.
 TEST_P(OnADevice, TensorsThatWereNotUploadedAreRefused) {
   const at::Tensor host = random({2, 64});
