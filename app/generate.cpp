@@ -11,6 +11,7 @@
 
 #include "app/computer.h"
 #include "app/continuation.h"
+#include "app/device_memory.h"
 #include "app/json_text.h"
 #include "app/memory_check.h"
 #include "app/outputs.h"
@@ -276,8 +277,9 @@ class Run {
       throw;
     }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.own.stages.push_back(
-        {stage_name(stage), seconds.count(), peak_resident_bytes(), need, ops_.take_peak_bytes()});
+    report_.own.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need,
+                                  ops_.take_peak_bytes(),
+                                  predicted_bytes(report_.plan.device_memory, stage)});
   }
 
   std::map<std::string, std::string> metadata() {
@@ -340,6 +342,7 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
   RunPlan plan =
       resolve(options, checkpoint,
               {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here});
+  settle_offload(plan, options, checkpoint, ranks.mesh());
   Computer computer(plan.placement, plan.request, ranks);
   const Engine& engine = computer.engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());

@@ -242,12 +242,12 @@ Placement choose_placement(const Options& options, const LocalPlace& here) {
           .patience = kTransfersPerSign * std::chrono::seconds(options.dist_timeout)};
 }
 
+}  // namespace
+
 std::vector<Stage> stages_of(const Options& options) {
   if (!options.decode_latents.empty()) return {Stage::kDecode};
   return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
 }
-
-}  // namespace
 
 void check_options(const Options& options) {
   if (options.model.empty())

@@ -19,6 +19,7 @@ struct StageReport {
   int64_t peak_bytes = 0;
   int64_t predicted_bytes = 0;    // 0: this stage has no prediction
   int64_t device_peak_bytes = 0;  // on a GPU; 0 without
+  int64_t device_predicted_bytes = 0;
 };
 
 // What a run went on from: a state after `step`, or final latents (step 0).

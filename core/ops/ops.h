@@ -159,6 +159,12 @@ class Ops {
   // Nearest neighbour, x2 in space and, when `in_time`, in time: an odd T above 1 keeps its first
   // frame single, T = 1 stays.
   virtual at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) = 0;
+
+  // One seam between tiles: the lines of `before` fade into those of `tile` along `dim` (2 Y, 3 X),
+  // in place. Both are the seam alone, of one shape and any strides.
+  virtual void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) = 0;
+  // Finite x_CTYX, -1 to 1 -> uint8 [T, Y, X, C], half to even.
+  virtual at::Tensor to_rgb(const at::Tensor& x_CTYX) = 0;
 };
 
 }  // namespace cogvx

@@ -72,6 +72,10 @@ class SequentialOffload final : public Ops {
   at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override {
     return inner_->upsample(x_CTYX, in_time);
   }
+  void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override {
+    inner_->fade(before_CTYX, tile_CTYX, dim);
+  }
+  at::Tensor to_rgb(const at::Tensor& x_CTYX) override { return inner_->to_rgb(x_CTYX); }
 
  private:
   std::unique_ptr<Ops> inner_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/demo_run.h"
@@ -39,7 +40,7 @@ class GpuRun : public testing::Test {
                                     "-o",      path("v.mp4"), "--overwrite", "--json"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run_cogvx_gen({.arguments = all,
-                          .shell = "shift; COGVX_FAKE_CUDA='" + scene.devices +
+                          .shell = "shift; " + variables_ + " COGVX_FAKE_CUDA='" + scene.devices +
                                    "' COGVX_FAKE_CUDA_OPS='" + scene.ops + "' exec " +
                                    path("bin/cogvx-gen") + " \"$@\""});
   }
@@ -49,8 +50,26 @@ class GpuRun : public testing::Test {
     return result.exit_code == 0 ? json::parse(result.out) : json();
   }
 
+  // So small that weights, and with them denoising, need most.
+  static std::vector<std::string> on_gpu(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = {"--device", "cuda",    "--dtype",
+                                    "bf16",     "--width", "32",
+                                    "--height", "32",      "--allow-untrained-size"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void leave_free(int64_t bytes) { variables_ = "COGVX_FAKE_CUDA_FREE=" + std::to_string(bytes); }
+
   TemporaryFolder folder_;
+  std::string variables_;
 };
+
+// The stage that needs most.
+int64_t largest(const json& run, const char* what) {
+  int64_t most = 0;
+  for (const auto& stage : run.at(what).at(0)) most = std::max(most, stage.get<int64_t>());
+  return most;
+}
 
 TEST_F(GpuRun, GivesTheVideoOfItsOpsAndRecordsTheGpu) {
   const json cpu = made({"--dtype", "fp32"});
@@ -74,20 +93,67 @@ TEST_F(GpuRun, GivesTheVideoOfItsOpsAndRecordsTheGpu) {
 }
 
 TEST_F(GpuRun, OffloadChangesTheDevicesMemoryAndNoByte) {
-  const json none = made({"--device", "cuda", "--dtype", "bf16", "--offload", "none"});
-  const json model = made({"--device", "cuda", "--dtype", "bf16", "--offload", "model"});
-  const json sequential = made({"--device", "cuda", "--dtype", "bf16", "--offload", "sequential"});
-  for (const json* other : {&model, &sequential}) {
-    EXPECT_EQ(other->at("sha256_latents"), none.at("sha256_latents"));
-    EXPECT_EQ(other->at("sha256_frames"), none.at("sha256_frames"));
-    EXPECT_EQ(other->at("request"), none.at("request"));
-    EXPECT_EQ(other->at("engine"), none.at("engine"));
+  std::map<std::string, json> runs;
+  for (const char* offload : {"none", "model", "sequential", "auto"})
+    runs[offload] = made(on_gpu({"--offload", offload}));
+  // Less than the margin alone.
+  leave_free(1 << 30);
+  runs["auto on a small GPU"] = made(on_gpu());
+  const json& none = runs["none"];
+  for (const auto& [offload, run] : runs) {
+    SCOPED_TRACE(offload);
+    EXPECT_EQ(run.at("sha256_latents"), none.at("sha256_latents"));
+    EXPECT_EQ(run.at("sha256_frames"), none.at("sha256_frames"));
+    EXPECT_EQ(run.at("request"), none.at("request"));
+    EXPECT_EQ(run.at("engine"), none.at("engine"));
+    const bool by_layer = offload == "sequential" || offload == "auto on a small GPU";
+    EXPECT_EQ(run.at("placement").at("offload"), by_layer ? "sequential" : "none");
+    const json& like = runs[by_layer ? "sequential" : "none"];
+    for (const char* what : {"peak_device_memory_bytes", "predicted_device_memory_bytes"})
+      EXPECT_EQ(run.at(what), like.at(what));
+    for (const char* stage : {"encode_text", "denoise", "decode"}) {
+      EXPECT_LT(run.at("peak_device_memory_bytes").at(0).at(stage).get<int64_t>(),
+                run.at("predicted_device_memory_bytes").at(0).at(stage).get<int64_t>());
+    }
   }
   const auto denoise_peak = [](const json& run) {
     return run.at("peak_device_memory_bytes").at(0).at("denoise").get<int64_t>();
   };
-  EXPECT_LT(denoise_peak(sequential), denoise_peak(none));
-  EXPECT_EQ(sequential.at("placement").at("offload"), "sequential");
+  EXPECT_LT(denoise_peak(runs["sequential"]), denoise_peak(none));
+}
+
+TEST_F(GpuRun, AutoSaysWhyWeightsComeLayerByLayerAndOnAGpuOfItsOwnNothing) {
+  const ProgramResult roomy = run(on_gpu());
+  EXPECT_EQ(roomy.exit_code, 0) << roomy.err;
+  EXPECT_EQ(roomy.err.find("--offload"), std::string::npos) << roomy.err;
+  leave_free(1 << 30);
+  const std::string said = run(on_gpu()).err;
+  EXPECT_NE(said.find("using --offload sequential"), std::string::npos) << said;
+  EXPECT_NE(said.find("1.07 GB are free"), std::string::npos) << said;
+}
+
+TEST_F(GpuRun, WhatDoesNotFitIsRefusedBeforeAnyWeightIsRead) {
+  const int64_t whole =
+      largest(made(on_gpu({"--offload", "none"})), "predicted_device_memory_bytes");
+  // An Ops that cannot be made would be another refusal: nobody has come so far.
+  const auto refused_run = [&](const std::string& offload) {
+    return run(on_gpu({"--offload", offload}), {.ops = "broken"});
+  };
+  leave_free(whole - 1);
+  for (const char* offload : {"none", "model"}) {
+    const ProgramResult refused = refused_run(offload);
+    EXPECT_EQ(refused.exit_code, 5) << refused.err;
+    EXPECT_NE(refused.err.find(std::string("memory with --offload ") + offload), std::string::npos)
+        << refused.err;
+  }
+  leave_free(1 << 20);
+  for (const char* offload : {"auto", "sequential"}) {
+    const ProgramResult refused = refused_run(offload);
+    EXPECT_EQ(refused.exit_code, 5) << refused.err;
+    EXPECT_NE(refused.err.find("0.00 GB are free; use fewer --frames"), std::string::npos)
+        << refused.err;
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+  }
 }
 
 // Every process has a device of its own, and the sequence moves from one to the other.

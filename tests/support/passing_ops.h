@@ -62,6 +62,10 @@ class PassingOps : public Ops {
   at::Tensor upsample(const at::Tensor& x, bool in_time) override {
     return inner_.upsample(x, in_time);
   }
+  void fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) override {
+    inner_.fade(before, tile, dim);
+  }
+  at::Tensor to_rgb(const at::Tensor& x) override { return inner_.to_rgb(x); }
 
  protected:
   Ops& inner_;

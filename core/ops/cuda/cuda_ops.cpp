@@ -11,26 +11,13 @@
 #include <utility>
 
 #include "core/base/errors.h"
-#include "core/ops/cuda/kernels.h"
+#include "core/ops/cuda/kernel_calls.h"
 #include "core/ops/formulas.h"
 
 namespace cogvx::cuda {
 namespace {
 
 constexpr int kSideStreams = 4;
-
-Storage storage_of(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat  ? Storage::kFp32
-         : tensor.scalar_type() == at::kHalf ? Storage::kFp16
-                                             : Storage::kBf16;
-}
-
-template <typename T = void>
-const T* in(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
-}
-
-RowKinds kinds_of(RowSplit split) { return {split.first_row, split.text_rows}; }
 
 GemmLayer gemm_layer(const LinearWeights& w, Activation activation) {
   return {w.in, w.out, w.dtype, w.bias.defined(), activation == Activation::kGeluTanh};
@@ -146,60 +133,20 @@ at::Tensor CudaOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& no
                                    RowSplit split) {
   const at::Tensor x = x_RD.contiguous();
   at::Tensor y_RD = at::empty(x.sizes(), x.options());
-  launch_here(ModulatedNormCall{.storage = storage_of(x),
-                                .x_RD = in(x),
-                                .y_RD = y_RD.mutable_data_ptr(),
-                                .rows = x.size(0),
-                                .width = x.size(1),
-                                .weight_D = in<float>(norm.weight),
-                                .bias_D = in<float>(norm.bias),
-                                .eps = static_cast<float>(norm.eps),
-                                .text_scale_D = in(scale.text),
-                                .text_shift_D = in(shift.text),
-                                .video_scale_D = in(scale.video),
-                                .video_shift_D = in(shift.video),
-                                .kinds = kinds_of(split)},
-              "modulated norm");
+  ModulatedNormCall call = norm_call(x, norm, shift, scale, split);
+  call.y_RD = y_RD.mutable_data_ptr();
+  launch_here(call, "modulated norm");
   return y_RD;
 }
 
 void CudaOps::gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
                         RowSplit split) {
-  launch_here(GatedAddCall{.storage = storage_of(x_RD),
-                           .x_RD = x_RD.mutable_data_ptr(),
-                           .y_RD = in(y_RD),
-                           .rows = x_RD.size(0),
-                           .width = x_RD.size(1),
-                           .text_gate_D = in(gate.text),
-                           .video_gate_D = in(gate.video),
-                           .kinds = kinds_of(split)},
-              "gated add");
+  launch_here(gate_call(x_RD, y_RD, gate, split), "gated add");
 }
 
-void CudaOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& p, RowSplit split,
-                          at::Tensor& qkv_H3RE) {
-  const int64_t heads = qkv_H3RE.size(0), width = qkv_H3RE.size(3);
-  launch_here(PrepareQkvCall{.storage = storage_of(qkv_R3D),
-                             .x_R3D = in(qkv_R3D),
-                             .y_H3RE = qkv_H3RE.mutable_data_ptr(),
-                             .rows = qkv_R3D.size(0),
-                             .heads = heads,
-                             .width = width,
-                             .x_row_stride = qkv_R3D.stride(0),
-                             .x_part_stride = heads * width,
-                             .y_head_stride = qkv_H3RE.stride(0),
-                             .y_part_stride = qkv_H3RE.stride(1),
-                             .y_row_stride = qkv_H3RE.stride(2),
-                             .q_weight_E = in<float>(p.norm_q.weight),
-                             .q_bias_E = in<float>(p.norm_q.bias),
-                             .k_weight_E = in<float>(p.norm_k.weight),
-                             .k_bias_E = in<float>(p.norm_k.bias),
-                             .q_eps = static_cast<float>(p.norm_q.eps),
-                             .k_eps = static_cast<float>(p.norm_k.eps),
-                             .cos = in<float>(p.cos),
-                             .sin = in<float>(p.sin),
-                             .kinds = kinds_of(split)},
-              "prepare qkv");
+void CudaOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation,
+                          RowSplit split, at::Tensor& qkv_H3RE) {
+  launch_here(qkv_call(qkv_R3D, preparation, split, qkv_H3RE), "prepare qkv");
 }
 
 at::Tensor CudaOps::rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) {
@@ -218,6 +165,16 @@ void CudaOps::norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::
 void CudaOps::add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) { x_CTYX.add_(y_CTYX); }
 at::Tensor CudaOps::upsample(const at::Tensor& x_CTYX, bool in_time) {
   return formulas::upsample(x_CTYX, in_time);
+}
+void CudaOps::fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) {
+  launch_here(fade_call(before_CTYX, tile_CTYX, dim), "tile blend");
+}
+at::Tensor CudaOps::to_rgb(const at::Tensor& x_CTYX) {
+  const at::Tensor x = x_CTYX.contiguous();
+  at::Tensor rgb_TYX3 =
+      at::empty({x.size(1), x.size(2), x.size(3), x.size(0)}, x.options().dtype(at::kByte));
+  launch_here(rgb_call(x, rgb_TYX3), "frames to bytes");
+  return rgb_TYX3;
 }
 
 }  // namespace cogvx::cuda

@@ -56,6 +56,8 @@ class CudaOps final : public Ops {
   void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override;
   void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override;
   at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override;
+  void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override;
+  at::Tensor to_rgb(const at::Tensor& x_CTYX) override;
 
  private:
   struct DestroyHandle {

@@ -1,4 +1,5 @@
-// Stands in for libcogvx_cuda.so where there is no GPU: answers what COGVX_FAKE_CUDA names.
+// Stands in for libcogvx_cuda.so where there is no GPU: answers what COGVX_FAKE_CUDA names. Of a
+// device's 80 GiB, COGVX_FAKE_CUDA_FREE bytes are free, without it nearly all.
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -54,6 +55,10 @@ int fill(CogvxCudaProbe& probe, std::string_view scene) {
   probe.device_count = 2;
   set_device(probe.devices[0], "New One", 9, true);
   set_device(probe.devices[1], "Old One", 6, false);
+  if (probe.free_of >= 0) {
+    const char* left = std::getenv("COGVX_FAKE_CUDA_FREE");
+    probe.free_bytes = left == nullptr ? 79ULL << 30 : std::strtoull(left, nullptr, 10);
+  }
   return kCogvxCudaOk;
 }
 
