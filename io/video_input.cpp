@@ -98,7 +98,15 @@ void VideoDecoder::feed() {
                      "cannot decode the video near frame " + std::to_string(decoded_));
 }
 
+// FFV1 checks its slices, but only tells the log and fills holes from the frame before.
+void VideoDecoder::require_whole_slices(int errors_before) const {
+  if (codec_->codec_id != AV_CODEC_ID_FFV1 || libav::logged_errors() == errors_before) return;
+  throw DataError(quoted(input_.path) + ": frame " + std::to_string(decoded_) +
+                  " is damaged (its checksum differs); copy or make the file again");
+}
+
 bool VideoDecoder::next(AVFrame& frame) {
+  const int errors_before = libav::logged_errors();
   while (true) {
     const int received = avcodec_receive_frame(codec_.get(), &frame);
     if (received == AVERROR_EOF) return false;
@@ -107,6 +115,7 @@ bool VideoDecoder::next(AVFrame& frame) {
       continue;
     }
     libav::check_input(received, input_.path, "cannot decode frame " + std::to_string(decoded_));
+    require_whole_slices(errors_before);
     require_alike(frame);
     ++decoded_;
     return true;

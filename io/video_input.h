@@ -38,6 +38,7 @@ class VideoDecoder {
 
  private:
   void feed();
+  void require_whole_slices(int errors_before) const;
   void require_alike(const AVFrame& frame);
 
   VideoInput& input_;

@@ -262,6 +262,18 @@ TEST(VideoReader, FileThatWasCutOffGivesItsFramesOrADataError) {
   }
 }
 
+TEST(VideoReader, DamagedFrameIsADataErrorUnlessItComesAfterTheSlice) {
+  const TemporaryFolder folder;
+  const Frames frames = moving_frames(8, {64, 48});
+  write_lossless(folder / "a.mkv", frames);
+  std::string file = read_bytes(folder / "a.mkv");
+  file[file.size() * 3 / 4] ^= 1;
+  write_bytes(folder / "a.mkv", file);
+  EXPECT_THAT(refusal(folder / "a.mkv", {.count = 8}),
+              HasSubstr("is damaged (its checksum differs)"));
+  EXPECT_EQ(read_video(folder / "a.mkv", {.count = 2}).frames.pixels, part_of(frames, 0, 2));
+}
+
 TEST(VideoReader, FlippedBytesGiveFramesOrADataError) {
   const TemporaryFolder folder;
   uint32_t state = 1;
