@@ -67,7 +67,7 @@ run_target() {  # target: its log and findings lie in $folder
 report() {  # target, exit status of its run
   local log="$folder/$1.log" executions edges input
   executions=$(awk '/^stat::number_of_executed_units/ {print $2}' "$log")
-  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2)
+  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2) || true  # none where a seed ends it
   if [ "$2" = 0 ]; then
     echo "fuzz $1: good, ${executions:-0} executions in $seconds s, ${edges:-0} edges covered"
   else
@@ -82,7 +82,8 @@ fuzz() {
   declare -A statuses=()
   for target in "${targets[@]}"; do
     ((running < $(nproc))) || { wait -n || true; ((running -= 1)); }
-    (run_target "$target"; echo $? >"$folder/$target.status") &
+    # Not `run_target; echo $?`: set -e would end the subshell first and leave the status of an earlier run.
+    (status=0; run_target "$target" || status=$?; echo "$status" >"$folder/$target.status") &
     ((running += 1))
   done
   wait
