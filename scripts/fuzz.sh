@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes everything that reads a file: builds it with clang++, libFuzzer, AddressSanitizer and UBSan in build-fuzz, runs
 # the targets, and ends with one line for each. Fails on a finding and says where its input is.
-#   scripts/fuzz.sh [--seconds N] [--target safetensors|configs|saved_run]   default: 60 seconds, 600 where COGVX_LONG is 1
+#   scripts/fuzz.sh [--seconds N] [--target safetensors|configs|saved_run|picture]   default: 60 seconds, 600 where COGVX_LONG is 1
 #   scripts/fuzz.sh --self-test   plants an off-by-one in a copy of safetensors.cpp and sees the fuzzer find it
 #   scripts/fuzz.sh --coverage    prints the lines of the parsers that the corpus of the runs so far reaches
 #   scripts/fuzz.sh --build       only builds; --built, with the others: builds nothing, exit 77 where nothing is built
@@ -12,7 +12,7 @@ source scripts/common.sh
 
 readonly folder=build-fuzz
 readonly limits=(-max_len=65536 -timeout=10 -malloc_limit_mb=256 -rss_limit_mb=2048 -dict=tests/fuzz/words.dict)
-mode=fuzz built=0 seconds=60 targets=(safetensors configs saved_run)
+mode=fuzz built=0 seconds=60 targets=(safetensors configs saved_run picture)
 [ "${COGVX_LONG:-}" != 1 ] || seconds=600
 
 parse() {
@@ -29,8 +29,8 @@ parse() {
     shift
   done
   [[ "$seconds" =~ ^[1-9][0-9]*$ ]] || die "--seconds is '$seconds', wanted a whole number above 0"
-  [[ "${targets[0]}" =~ ^(safetensors|configs|saved_run)$ ]] ||
-    die "--target is '${targets[0]}'; it takes safetensors, configs or saved_run"
+  [[ "${targets[0]}" =~ ^(safetensors|configs|saved_run|picture)$ ]] ||
+    die "--target is '${targets[0]}'; it takes safetensors, configs, saved_run or picture"
 }
 
 # Debian's clang-14 alone comes without the plain name.
@@ -67,7 +67,7 @@ run_target() {  # target: its log and findings lie in $folder
 report() {  # target, exit status of its run
   local log="$folder/$1.log" executions edges input
   executions=$(awk '/^stat::number_of_executed_units/ {print $2}' "$log")
-  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2)
+  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2) || true  # none where a seed ends it
   if [ "$2" = 0 ]; then
     echo "fuzz $1: good, ${executions:-0} executions in $seconds s, ${edges:-0} edges covered"
   else
@@ -82,7 +82,8 @@ fuzz() {
   declare -A statuses=()
   for target in "${targets[@]}"; do
     ((running < $(nproc))) || { wait -n || true; ((running -= 1)); }
-    (run_target "$target"; echo $? >"$folder/$target.status") &
+    # Not `run_target; echo $?`: set -e would end the subshell first and leave the status of an earlier run.
+    (status=0; run_target "$target" || status=$?; echo "$status" >"$folder/$target.status") &
     ((running += 1))
   done
   wait
@@ -127,7 +128,7 @@ coverage() {
     profiles+=("$folder-coverage/$target.profraw")
   done
   "$(tool llvm-profdata)" merge -o "$folder-coverage/all.profdata" "${profiles[@]}"
-  "$(tool llvm-cov)" report "${objects[@]}" -instr-profile="$folder-coverage/all.profdata" "$PWD/core" |
+  "$(tool llvm-cov)" report "${objects[@]}" -instr-profile="$folder-coverage/all.profdata" "$PWD/core" "$PWD/io" |
     awk '$1 ~ /\.cpp$/ { printf "%-32s %4d of %4d lines, %s\n", $1, $8 - $9, $8, $10 }
          $1 == "TOTAL" { printf "%-32s %4d of %4d lines, %s\n", "all, headers too", $8 - $9, $8, $10 }'
 }

@@ -106,6 +106,18 @@ def make_saved_run():
     write("saved_run", "lfs_pointer", LFS_POINTER)
 
 
+def make_picture():
+    """Those of tests/goldens/media.json that differ in structure, and an EXIF block alone."""
+    names = ["turned6.png", "turned_xmp.png", "animated.png", "turned.webp", "lossy_alpha.webp", "animated.webp",
+             "turned.jpg", "turned_xmp.jpg", "progressive.jpg", "cmyk.jpg"]
+    goldens = json.loads((ROOT / "tests" / "goldens" / "media.json").read_text())
+    for image in goldens["images"]:
+        if image["name"] in names:
+            write("picture", image["name"].replace(".", "_"), bytes.fromhex(image["file"]))
+    write("picture", "exif", b"II" + struct.pack("<HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0))
+
+
 make_safetensors()
 make_configs()
 make_saved_run()
+make_picture()
