@@ -189,20 +189,25 @@ phase_controls() {
 }
 
 run_phase() {
-  local phase=$1 order=$2 started=$SECONDS result=good log="$out/$1.log"
+  local phase=$1 order=$2 started=$SECONDS result=good status=0 log="$out/$1.log"
   if [ -e "$out/$phase.good" ]; then
     echo "$phase: good before"
     return
   fi
   local again=(--out "$out" --inside "$phase")
   [ "$no_gpu" = 0 ] || again+=(--no-gpu)
-  timeout --kill-after=20 "$phase_seconds" "scripts/gpu_check.sh" "${again[@]}" >"$log" 2>&1 || result=FAILED
-  [ "$result" = FAILED ] || ! grep -q '^skipped: ' "$log" || result=$(grep -m1 '^skipped: ' "$log")
+  timeout --kill-after=20 "$phase_seconds" scripts/gpu_check.sh "${again[@]}" >"$log" 2>&1 || status=$?
+  if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+    result="FAILED, it ran past $phase_seconds s"
+  elif [ "$status" != 0 ]; then
+    result=FAILED
+  elif grep -q '^skipped: ' "$log"; then
+    result=$(grep -m1 '^skipped: ' "$log")
+  fi
   [ "$result" != good ] || [ "$phase" = build ] || touch "$out/$phase.good"
   printf '%s: %s in %d s\n' "$phase" "$result" $((SECONDS - started))
-  python3 -c 'import json, sys; print(json.dumps(dict(zip(("phase", "result", "order", "seconds"), (sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))))))' \
-    "$phase" "$result" "$order" $((SECONDS - started)) >"$out/$phase.result"
-  [ "$result" != FAILED ] || { tail -n 20 "$log" >&2; return 1; }
+  printf '%s\t%s\t%s\t%s\n' "$order" "$phase" $((SECONDS - started)) "$result" >"$out/$phase.result"
+  [ "$status" = 0 ] || { tail -n 20 "$log" >&2; return 1; }
 }
 
 write_report() {

@@ -3,7 +3,7 @@
 
   scripts/gpu_report.py DIR MACHINE_KEY=VALUE...
 
-DIR holds PHASE.result, one JSON object each, and PHASE.log, whose lines `report: {...}` and `golden ...` are figures.
+DIR holds PHASE.result, a line of order, name, seconds and result, and PHASE.log, whose lines `report: {...}` and `golden ...` are figures.
 """
 import json
 import pathlib
@@ -15,7 +15,10 @@ def figures(log):
     found = []
     for line in log.read_text(errors="replace").splitlines():
         if line.startswith("report: "):
-            found.append(json.loads(line.removeprefix("report: ")))
+            try:
+                found.append(json.loads(line.removeprefix("report: ")))
+            except json.JSONDecodeError:  # a phase that was ended in the middle of a line
+                found.append({"check": "cut off", "says": line})
         elif line.startswith("golden "):
             found.append({"check": "golden", "says": line.removeprefix("golden ")})
     return found
@@ -26,18 +29,21 @@ def text_of(figure):
     for key, value in figure.items():
         if key == "wrong":
             words.append(f"WRONG: {value}" if value else "equal")
+        elif key == "says":
+            words.append(value)
         elif key != "check":
-            words.append(value if key == "says" else f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}")
+            words.append(f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}")
     return "  " + "  ".join(words)
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
     machine = dict(argument.split("=", 1) for argument in sys.argv[2:])
-    phases = sorted((json.loads(path.read_text()) for path in folder.glob("*.result")), key=lambda phase: phase["order"])
-    for phase in phases:
-        phase["figures"] = figures(folder / f"{phase['phase']}.log")
-    good = all(phase["result"] != "FAILED" for phase in phases)
+    phases = []
+    results = (path.read_text().rstrip("\n").split("\t", 3) for path in folder.glob("*.result"))
+    for _, name, seconds, result in sorted(results, key=lambda fields: int(fields[0])):
+        phases.append(dict(phase=name, result=result, seconds=int(seconds), figures=figures(folder / f"{name}.log")))
+    good = not any(phase["result"].startswith("FAILED") for phase in phases)
     report = {"good": good, "machine": machine, "phases": phases}
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     lines = [f"{key}: {value}" for key, value in machine.items()]
