@@ -54,9 +54,9 @@ void list_devices() {
   try {
     for (const CudaDevice& device : probe_cuda(program_folder()).devices) {
       std::cout << device.index << ": " << device.name << ", " << (device.memory_bytes >> 30)
-                << " GiB; ";
+                << " GiB" << (device.supported ? "" : ", too old for this build") << "; ";
     }
-    std::cout << "not used by this version\n";
+    std::cout << "\n";
   } catch (const DeviceError& error) {
     std::cout << "none: " << error.what() << "\n";
   }
@@ -100,7 +100,7 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
                   .log_dir = options.log_dir,
                   .dist_timeout = options.dist_timeout};
   const RunPlan plan =
-      resolve(options, open_checkpoint(options.model), {.processes_here = run.world});
+      resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
   if (options.seed == -1)
     run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
   if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
@@ -133,7 +133,7 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   if (place) check_world(*place, options);
   if (!place || place->world == 1) {
     Ranks alone;
-    generate(options, *console, stop_signal, alone, life, static_cast<int>(world));
+    generate(options, *console, stop_signal, alone, life, {.size = static_cast<int>(world)});
     return 0;
   }
   check_options(options);
@@ -144,7 +144,8 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
     life.listen(*place, options.dist_timeout,
                 [&](const std::string& line) { end_lost(*console, line); });
   }
-  generate(options, *console, stop_signal, ranks, life, place->local_world);
+  generate(options, *console, stop_signal, ranks, life,
+           {.rank = place->local_rank, .size = place->local_world});
   // While rank 0's store is there to be told.
   life.end();
   return 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -42,6 +43,8 @@ struct Placement {
   int sp = 1;
   std::string sp_mode = "ulysses";
   int threads = 1;  // per process
+  // With a transfer between GPUs that does not end; only time, so it is not recorded.
+  std::chrono::seconds patience{600};
   bool operator==(const Placement&) const = default;
 };
 // Where this program lies; plugins lie beside it.

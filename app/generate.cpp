@@ -11,6 +11,7 @@
 
 #include "app/computer.h"
 #include "app/continuation.h"
+#include "app/device_memory.h"
 #include "app/json_text.h"
 #include "app/memory_check.h"
 #include "app/outputs.h"
@@ -43,6 +44,7 @@ class Run {
         trace_(options.trace, ranks) {
     report_.plan = std::move(plan);
     report_.engine = computer.engine();
+    report_.kernels = &computer.kernels();
     memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
     monitor_ = {.on_progress =
                     [this](const Progress& now) {
@@ -275,8 +277,9 @@ class Run {
       throw;
     }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.own.stages.push_back(
-        {stage_name(stage), seconds.count(), peak_resident_bytes(), need, ops_.take_peak_bytes()});
+    report_.own.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need,
+                                  ops_.take_peak_bytes(),
+                                  predicted_bytes(report_.plan.device_memory, stage)});
   }
 
   std::map<std::string, std::string> metadata() {
@@ -322,7 +325,7 @@ void notice_environment(const Engine& engine, std::vector<std::string>& notices)
 }  // namespace
 
 void generate(const Options& given, Console& console, const std::atomic<int>& stop_signal,
-              Ranks& ranks, Life& life, int processes_here) {
+              Ranks& ranks, Life& life, const LocalPlace& here) {
   check_options(given);
   Options options = given;
   Checkpoint checkpoint = open_checkpoint(
@@ -336,10 +339,11 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
         {{1}, at::kLong}, [] { return at::full({1}, pick_seed(), at::kLong); });
     options.seed = picked.item<int64_t>();
   }
-  RunPlan plan = resolve(options, checkpoint,
-                         {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps,
-                          .processes_here = processes_here});
-  Computer computer(plan.placement, plan.request, checkpoint);
+  RunPlan plan =
+      resolve(options, checkpoint,
+              {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here});
+  settle_offload(plan, options, checkpoint, ranks.mesh());
+  Computer computer(plan.placement, plan.request, ranks);
   const Engine& engine = computer.engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
   ranks.agree("the request", request_to_json(plan.request).dump());

@@ -10,10 +10,9 @@
 namespace cogvx::app {
 
 // One video from options to files; prints its path or its JSON on standard output. Throws what the
-// libraries throw.
-// Every process of a run calls it; rank 0 writes and prints. `processes_here`: of the run, on this
-// machine.
+// libraries throw. Every process of a run calls it; rank 0 writes and prints. `here`: this one
+// among those of the run on this machine.
 void generate(const Options& options, Console& console, const std::atomic<int>& stop_signal,
-              Ranks& ranks, Life& life, int processes_here);
+              Ranks& ranks, Life& life, const LocalPlace& here);
 
 }  // namespace cogvx::app

@@ -65,14 +65,11 @@ Ranks join_ranks(const LaunchPlace& place, const Options& options) {
                                     .patience = kPatience,
                                     .interface = place.interface})
           : Rendezvous::by_file(place.meeting_file, place.world, kPatience);
-  Ranks ranks(mesh, meeting, sequence_mode(options));
-  // Once all have met, the place has served; a killed supervisor leaves nothing behind.
-  ranks.wait_for_all();
-  if (ranks.is_first() && !place.meeting_file.empty()) {
-    std::error_code ignored;
-    std::filesystem::remove_all(std::filesystem::path(place.meeting_file).parent_path(), ignored);
-  }
-  return ranks;
+  return Ranks(mesh,
+               {.rendezvous = meeting,
+                .folder = std::filesystem::path(place.meeting_file).parent_path(),
+                .for_gpus = options.device == "cuda"},
+               sequence_mode(options));
 }
 
 }  // namespace cogvx::app

@@ -85,6 +85,12 @@ Rendezvous::Address address_of(const Variables& variables, const std::string& ho
   return address;
 }
 
+// Launchers fill machines one after another, so it follows from the rank where they do not tell.
+void find_local_rank(const Variables& v, const char* name, LaunchPlace& place) {
+  place.local_rank =
+      v.has(name) ? v.number(name, 0, place.local_world - 1) : place.rank % place.local_world;
+}
+
 LaunchPlace of_supervisor(const Variables& v) {
   const int world = v.number(kWorldVariable, 1, kMaxWorld);
   return {.rank = v.number(kRankVariable, 0, world - 1),
@@ -92,6 +98,7 @@ LaunchPlace of_supervisor(const Variables& v) {
           .meeting_file = v.text(kMeetingVariable),
           .attempt = {},
           .local_world = world,
+          .local_rank = v.number(kRankVariable, 0, world - 1),
           .supervised = true};
 }
 
@@ -103,6 +110,7 @@ LaunchPlace of_torchrun(const Variables& v) {
       .meeting_file = {},
       .attempt = v.text("TORCHELASTIC_RESTART_COUNT"),
       .local_world = v.has("LOCAL_WORLD_SIZE") ? v.number("LOCAL_WORLD_SIZE", 1, world) : world};
+  find_local_rank(v, "LOCAL_RANK", place);
   if (world == 1) return place;
   place.address = {v.need("MASTER_ADDR"), static_cast<uint16_t>(v.number("MASTER_PORT", 1, 65535))};
   place.launcher_listens = v.text("TORCHELASTIC_USE_AGENT_STORE") == "True";
@@ -119,6 +127,7 @@ LaunchPlace of_open_mpi(const Variables& v) {
   const std::string job =
       job_name(v, {"PMIX_NAMESPACE", "OMPI_MCA_orte_hnp_uri", "OMPI_MCA_ess_base_jobid",
                    "PMIX_SERVER_URI2", "PMIX_SERVER_URI41"});
+  find_local_rank(v, "OMPI_COMM_WORLD_LOCAL_RANK", place);
   if (place.local_world == world) {
     place.meeting_file = meeting_file_of(job);
   } else {
@@ -137,6 +146,7 @@ LaunchPlace of_slurm(const Variables& v) {
                     .local_world = (world + nodes - 1) / nodes};
   const std::string job = job_name(v, {"SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT",
                                        "SLURM_SRUN_COMM_HOST", "SLURM_SRUN_COMM_PORT"});
+  find_local_rank(v, "SLURM_LOCALID", place);
   if (nodes == 1) {
     place.meeting_file = meeting_file_of(job);
   } else {

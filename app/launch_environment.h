@@ -18,6 +18,7 @@ struct LaunchPlace {
   bool launcher_listens = false;  // at the address; else rank 0 does
   std::string attempt;            // differs between a launcher's restarts
   int local_world = 1;            // processes of the run on this machine
+  int local_rank = 0;             // among them
   bool supervised = false;        // by our own supervisor
   std::string interface;          // GLOO_SOCKET_IFNAME: of the network to be used; empty for any
 };

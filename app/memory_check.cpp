@@ -17,12 +17,6 @@ constexpr int64_t kGeneratedCode = 32 << 20;
 
 constexpr char kCure[] = "fewer --frames, a smaller size, --dtype bf16, or a smaller --vae-tile";
 
-std::string gigabytes(int64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f GB", static_cast<double>(bytes) / 1e9);
-  return text;
-}
-
 std::string need_against_have(int64_t need, const MemoryLimit& limit, int processes = 1) {
   const std::string all =
       processes > 1 ? " for the " + std::to_string(processes) + " processes here" : "";
@@ -32,6 +26,14 @@ std::string need_against_have(int64_t need, const MemoryLimit& limit, int proces
 }
 
 }  // namespace
+
+std::string gigabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f GB", static_cast<double>(bytes) / 1e9);
+  return text;
+}
+
+const char* memory_cure() { return kCure; }
 
 int64_t predicted_bytes(const MemoryPlan& plan, Stage stage) {
   return stage == Stage::kEncodeText ? plan.encode_text

@@ -23,6 +23,11 @@ struct MemoryNeed {
 void check_memory(const MemoryNeed& need, const std::vector<Stage>& stages,
                   std::vector<std::string>& notices);
 
+// "1.25 GB".
+std::string gigabytes(int64_t bytes);
+// What makes a run smaller, for the end of a message.
+const char* memory_cure();
+
 // What to say when a stage got no memory: need against what there is.
 MemoryError out_of_memory(Stage stage, int64_t need);
 // The same of a GPU, with its allocator's own words.

@@ -76,9 +76,9 @@ Rows where_options() {
               "how they share attention: ulysses (by heads) or gather (by rows)", &O::sp_mode,
               {"ulysses", "gather"}),
           row({"--offload"}, "M",
-              "weights wait on the host: auto, none, model (a stage's are on the GPU) or "
-              "sequential "
-              "(a layer's); never changes a byte",
+              "weights on the GPU: none (a stage's, the rest waits on the host), model (the same: "
+              "a stage is one model), sequential (a layer's) or auto (none where it fits, else "
+              "sequential); never changes a byte",
               &O::offload, {"auto", "none", "model", "sequential"}),
           row({"--launcher"}, "L",
               "auto, spawn (start processes), env (a launcher's variables) or none", &O::launcher,

@@ -7,9 +7,12 @@
 #include <cstdio>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "core/base/short_hash.h"
 #include "parallel/agreement.h"
+#include "parallel/nccl_backend.h"
+#include "parallel/nccl_group.h"
 #include "parallel/predicted_bytes.h"
 
 namespace cogvx::app {
@@ -19,26 +22,60 @@ Ranks::Ranks()
       sequence_exchange_(std::make_unique<IdentityExchange>()),
       work_(std::make_unique<OneWorker>()) {}
 
-Ranks::Ranks(const Mesh& mesh, const Rendezvous& meeting, SequenceMode mode)
+Ranks::Ranks(const Mesh& mesh, MeetingPlace meeting, SequenceMode mode)
     : mesh_(mesh),
+      meeting_(std::move(meeting)),
       mode_(mode),
-      world_(meeting.make_gloo_group({"world", mesh.rank, mesh.world()})),
-      sequence_(meeting.make_gloo_group(
-          {"sequence-" + std::to_string(mesh.cp_rank()), mesh.sp_rank(), mesh.sp})),
-      branches_(meeting.make_gloo_group(
+      world_(meeting_->rendezvous.make_gloo_group({"world", mesh.rank, mesh.world()})),
+      sequence_(meeting_->rendezvous.make_gloo_group(sequence_place("sequence"))),
+      branches_(meeting_->rendezvous.make_gloo_group(
           {"branches-" + std::to_string(mesh.sp_rank()), mesh.cp_rank(), mesh.cp})),
       agreement_(std::make_unique<CountingGroup>(*world_)) {
   auto work = std::make_unique<MeshWork>(MeshGroups{mesh, *world_, *sequence_, *branches_});
   mesh_work_ = work.get();
   work_ = std::move(work);
+  share_sequence();
+  if (!meeting_->for_gpus) end_meeting();
+}
+
+// Once all have met, the place has served; a killed supervisor leaves nothing behind.
+void Ranks::end_meeting() {
+  world_->barrier();
+  if (!is_first() || meeting_->folder.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(meeting_->folder, ignored);
+}
+
+GroupPlace Ranks::sequence_place(const std::string& name) const {
+  return {name + "-" + std::to_string(mesh_.cp_rank()), mesh_.sp_rank(), mesh_.sp};
+}
+
+void Ranks::share_sequence() {
   // With the whole sequence at hand nothing has to move.
-  if (mesh.sp == 1) {
+  if (mesh_.sp == 1) {
     sequence_exchange_ = std::make_unique<IdentityExchange>();
-  } else {
-    auto shared = make_shared_sequence(mode, *sequence_);
-    shared_sequence_ = shared.get();
-    sequence_exchange_ = std::move(shared);
+    return;
   }
+  auto shared = make_shared_sequence(mode_, *sequence_);
+  shared_sequence_ = shared.get();
+  sequence_exchange_ = std::move(shared);
+}
+
+void Ranks::exchange_on(const OwnGpu& gpu) {
+  if (!meeting_) return;
+  check_one_rank_per_gpu(gather_gpu_places(*world_, gpu.place));
+  if (mesh_.sp > 1) exchange_over_nccl(gpu);
+  end_meeting();
+}
+
+void Ranks::exchange_over_nccl(const OwnGpu& gpu) {
+  const NcclOptions options{.device = gpu.device, .patience = gpu.patience};
+  // What is exchanged for the pipeline lies on the host and stays with Gloo.
+  auto group = meeting_->rendezvous.make_device_group(
+      sequence_place("gpu-sequence"), nccl_backends(gpu.libraries, gpu.index), options);
+  sequence_exchange_.reset();
+  sequence_ = std::move(group);
+  share_sequence();
 }
 
 std::vector<std::string> Ranks::gather_at_first(std::string_view bytes) {
@@ -67,6 +104,10 @@ void Ranks::agree(const std::string& what, const std::string& bytes) {
 
 void Ranks::agree(const std::string& what, const at::Tensor& tensor) {
   if (agreement_) check_agreement(*agreement_, what, short_hash(tensor));
+}
+
+void Ranks::agree(const std::string& what, uint64_t value) {
+  if (agreement_) check_agreement(*agreement_, what, value);
 }
 
 BytesMoved Ranks::bytes_moved() const {

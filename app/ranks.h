@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +14,7 @@
 #include "core/transformer/sequence_exchange.h"
 #include "core/weights/checkpoint.h"
 #include "parallel/counting_group.h"
+#include "parallel/device_choice.h"
 #include "parallel/group.h"
 #include "parallel/mesh.h"
 #include "parallel/mesh_work.h"
@@ -45,6 +49,22 @@ struct PredictedBytes {
 // Both, for a line of text: what attention moved and what the formula says for even shares.
 std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicted);
 
+// The GPU on which this process computes.
+struct OwnGpu {
+  GpuPlace place;                   // the same for whoever sees it
+  std::filesystem::path libraries;  // where libcogvx_nccl.so lies
+  int index = 0;                    // among those the process sees
+  at::Device device = at::kCPU;     // of its tensors
+  std::chrono::seconds patience{};  // with a transfer that does not end
+};
+
+// Where the processes of a run came together.
+struct MeetingPlace {
+  Rendezvous rendezvous;
+  std::filesystem::path folder{};  // of the meeting file; empty: none
+  bool for_gpus = false;           // they meet there again, in exchange_on
+};
+
 // This process among those of its run, and how it shares work with them. The last place that knows
 // how many there are.
 class Ranks {
@@ -52,25 +72,35 @@ class Ranks {
   // A run of one process.
   Ranks();
   // Waits for the others. Throws DistributedError.
-  Ranks(const Mesh& mesh, const Rendezvous& meeting, SequenceMode mode);
+  Ranks(const Mesh& mesh, MeetingPlace meeting, SequenceMode mode);
+
+  // From here on the sequence is exchanged between GPUs, over NCCL. Throws DeviceError where two
+  // ranks would be on one GPU, and DistributedError. Once.
+  void exchange_on(const OwnGpu& gpu);
 
   const Mesh& mesh() const { return mesh_; }
   bool is_first() const { return mesh_.rank == 0; }
   SequenceExchange& sequence() { return *sequence_exchange_; }
   WorkExchange& work() { return *work_; }
-  void wait_for_all() { world_->barrier(); }
   // Every process's bytes in the order of the ranks, on rank 0; nothing elsewhere.
   std::vector<std::string> gather_at_first(std::string_view bytes);
   // Throws DistributedError where the processes hold different bytes.
   void agree(const std::string& what, const std::string& bytes);
   void agree(const std::string& what, const at::Tensor& tensor);
+  void agree(const std::string& what, uint64_t value);
   // Since the start.
   BytesMoved bytes_moved() const;
   // After `passes` forward passes here, one per step and own branch.
   PredictedBytes predicted_bytes(const PassShape& pass, int64_t passes) const;
 
  private:
+  GroupPlace sequence_place(const std::string& name) const;
+  void share_sequence();
+  void end_meeting();
+  void exchange_over_nccl(const OwnGpu& gpu);
+
   Mesh mesh_;
+  std::optional<MeetingPlace> meeting_;
   SequenceMode mode_ = SequenceMode::kUlysses;
   std::unique_ptr<Group> world_;
   std::unique_ptr<Group> sequence_;

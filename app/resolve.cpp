@@ -24,6 +24,8 @@ constexpr int64_t kMaxExtent = 8192;
 constexpr int64_t kMaxFrames = 1024;
 constexpr int64_t kMaxThreads = 1024;
 constexpr int64_t kMaxTimeout = 86400;
+// A transfer between GPUs waits for the slowest rank, which gives signs of life all the while.
+constexpr int kTransfersPerSign = 10;
 constexpr int64_t kTileHeightStep = 48;
 constexpr int64_t kTileWidthStep = 40;
 
@@ -183,12 +185,19 @@ int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
   return tokens;
 }
 
-// The first that the plugin was compiled for; probe_cuda throws where there is none.
-int choose_gpu() {
-  for (const CudaDevice& device : probe_cuda(program_folder()).devices) {
-    if (device.supported) return device.index;
+// A process alone takes the first that the plugin was compiled for; probe_cuda throws where there
+// is none.
+int choose_gpu(const LocalPlace& here) {
+  const std::vector<CudaDevice> devices = probe_cuda(program_folder()).devices;
+  if (here.size == 1) {
+    return std::find_if(devices.begin(), devices.end(), [](auto& d) { return d.supported; })->index;
   }
-  return 0;
+  const char* variable = std::getenv("CUDA_VISIBLE_DEVICES");
+  const auto visible = variable == nullptr ? std::nullopt : std::optional<std::string>(variable);
+  // Those of the others too, so that all of them say the same.
+  for (int rank = 0; rank < here.size; ++rank)
+    check_device(devices[choose_device(devices, {rank, here.size}, visible)]);
+  return choose_device(devices, here, visible);
 }
 
 AttentionKernel choose_attention(const Options& options, const Placement& placement,
@@ -207,35 +216,38 @@ AttentionKernel choose_attention(const Options& options, const Placement& placem
   return options.attention == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kFlash;
 }
 
-Placement choose_placement(const Options& options, int processes_here) {
-  const int device = options.device == "cuda" ? choose_gpu() : 0;
+Placement choose_placement(const Options& options, const LocalPlace& here) {
+  const int device = options.device == "cuda" ? choose_gpu(here) : 0;
   const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
                               static_cast<int>(options.cp * options.sp), /*rank=*/0);
-  const int64_t threads = options.threads.value_or(std::max(1, available_cores() / processes_here));
+  const int64_t threads = options.threads.value_or(std::max(1, available_cores() / here.size));
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError("--threads is " + std::to_string(threads) + ", wanted 1 to " +
                      std::to_string(kMaxThreads) + nearest_text(threads, 1, kMaxThreads));
   }
-  if (options.device == "cuda" && mesh.cp * mesh.sp > 1) {
-    throw DeviceError("--device cuda: one process computes on one GPU so far, wanted " +
-                      std::to_string(mesh.cp * mesh.sp) + "; use --cp 1 --sp 1, or run on the CPU");
-  }
   const bool on_gpu = options.device == "cuda";
+  if (on_gpu && options.sp_mode == "gather") {
+    throw UsageError(
+        "--sp-mode gather splits heads by rows, a GPU's kernels give the same bytes for whole "
+        "heads "
+        "only; use --sp-mode ulysses with --device cuda");
+  }
   return {.device = on_gpu ? "cuda" : "cpu",
           .device_index = device,
           .offload = on_gpu && options.offload != "auto" ? options.offload : "none",
           .cp = mesh.cp,
           .sp = mesh.sp,
           .sp_mode = options.sp_mode,
-          .threads = static_cast<int>(threads)};
+          .threads = static_cast<int>(threads),
+          .patience = kTransfersPerSign * std::chrono::seconds(options.dist_timeout)};
 }
+
+}  // namespace
 
 std::vector<Stage> stages_of(const Options& options) {
   if (!options.decode_latents.empty()) return {Stage::kDecode};
   return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
 }
-
-}  // namespace
 
 void check_options(const Options& options) {
   if (options.model.empty())
@@ -263,7 +275,7 @@ int64_t pick_seed() {
 RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part) {
   RunPlan plan{.kind = find_kind(checkpoint),
                .request = {},
-               .placement = choose_placement(options, part.processes_here),
+               .placement = choose_placement(options, part.here),
                .output = {},
                .notices = {}};
   Request& r = plan.request;
@@ -299,7 +311,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
     const int threads = plan.placement.threads;
     check_memory({.first = plan_memory(checkpoint, r, threads),
                   .helper = plan_helper_memory(checkpoint, r, threads),
-                  .processes = part.processes_here},
+                  .processes = part.here.size},
                  stages_of(options), plan.notices);
     notice_idle_processes(checkpoint, r, plan.placement, plan.notices);
   }

@@ -7,7 +7,10 @@
 #include "app/model_kinds.h"
 #include "app/options.h"
 #include "app/output_plan.h"
+#include "core/base/monitor.h"
+#include "core/pipeline/memory_plan.h"
 #include "core/pipeline/request.h"
+#include "parallel/device_choice.h"
 
 namespace cogvx::app {
 
@@ -18,6 +21,7 @@ struct RunPlan {
   Placement placement;
   OutputPlan output;
   std::vector<std::string> notices;
+  MemoryPlan device_memory{};  // of this process's GPU; zeros without one
 };
 
 // Throws UsageError, DataError, DeviceError or OutputError with the nearest legal value where there
@@ -27,9 +31,11 @@ enum class Role { kWritesResults, kHelps };
 // A process among those of its run.
 struct Part {
   Role role = Role::kWritesResults;
-  int processes_here = 1;  // of the run, on this machine: they share its cores
+  LocalPlace here;  // those of the run on this machine share its cores and each take a GPU
 };
 RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part);
+// The stages that a run goes through.
+std::vector<Stage> stages_of(const Options& options);
 // A seed for --seed -1.
 int64_t pick_seed();
 // The options with everything that `auto` and defaults left open filled in.

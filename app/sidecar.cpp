@@ -49,17 +49,20 @@ json read_sidecar(const std::string& path) {
 
 json rank_report_to_json(const RankReport& report) {
   json seconds = json::object(), peaks = json::object(), predicted = json::object();
-  json device_peaks = json::object();
+  json device_peaks = json::object(), device_predicted = json::object();
   for (const StageReport& stage : report.stages) {
     seconds[stage.stage] = stage.seconds;
     peaks[stage.stage] = stage.peak_bytes;
     if (stage.device_peak_bytes > 0) device_peaks[stage.stage] = stage.device_peak_bytes;
+    if (stage.device_predicted_bytes > 0)
+      device_predicted[stage.stage] = stage.device_predicted_bytes;
     if (stage.predicted_bytes > 0) predicted[stage.stage] = stage.predicted_bytes;
   }
   return {{"seconds", seconds},
           {"peak_memory_bytes", peaks},
           {"predicted_memory_bytes", predicted},
           {"peak_device_memory_bytes", device_peaks},
+          {"predicted_device_memory_bytes", device_predicted},
           {"units", units_to_json(report.units)},
           {"bytes_sent", bytes_to_json(report.moved)},
           {"predicted_bytes_sent",
@@ -84,6 +87,10 @@ json report_to_json(const RunReport& report) {
       {"sha256_latents", report.sha256_latents},
       {"sha256_frames", report.sha256_frames},
       {"units_of_all_ranks", units_to_json(report.all_units)}};
+  if (report.kernels != nullptr && !report.kernels->empty()) {
+    for (const Verdict& verdict : *report.kernels)
+      sidecar["kernels"].push_back(verdict_to_json(verdict));
+  }
   // What differs between ranks: per name a list in their order.
   std::vector<json> ranks = {rank_report_to_json(report.own)};
   for (const std::string& other : report.others) ranks.push_back(json::parse(other));

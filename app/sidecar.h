@@ -7,6 +7,7 @@
 #include "app/engine.h"
 #include "app/ranks.h"
 #include "app/resolve.h"
+#include "core/ops/chooser.h"
 #include "core/pipeline/request.h"
 #include "core/pipeline/unit_ledger.h"
 
@@ -18,6 +19,7 @@ struct StageReport {
   int64_t peak_bytes = 0;
   int64_t predicted_bytes = 0;    // 0: this stage has no prediction
   int64_t device_peak_bytes = 0;  // on a GPU; 0 without
+  int64_t device_predicted_bytes = 0;
 };
 
 // What a run went on from: a state after `step`, or final latents (step 0).
@@ -40,7 +42,8 @@ nlohmann::json rank_report_to_json(const RankReport& report);
 struct RunReport {
   RunPlan plan;
   Engine engine;
-  ContinuedFrom continued{};  // empty path: from the beginning
+  const std::vector<Verdict>* kernels = nullptr;  // that a GPU's library was found to have
+  ContinuedFrom continued{};                      // empty path: from the beginning
   std::string sha256_latents;
   std::string sha256_frames;
   int64_t frames = 0;

@@ -51,6 +51,8 @@ at::Tensor SharedSequence::gather_rows(const at::Tensor& x_rC, RowRange range) {
     splits.push_back(intersect(owned, range).size() * row_bytes);
   const at::Tensor all_B = at::empty({range.size() * row_bytes}, x_rC.options().dtype(at::kByte));
   gathering_.all_gather_uneven(as_bytes(x_rC.contiguous()), splits, all_B);
+  // The host looks at them next, and what has not come by then would be missed nowhere else.
+  gathering_.settle();
   return all_B.view(x_rC.scalar_type()).view({range.size(), columns});
 }
 

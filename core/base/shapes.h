@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <string>
 
@@ -18,7 +19,7 @@ struct RowRange {
   int64_t begin = 0;
   int64_t end = 0;
   int64_t size() const { return end - begin; }
-  bool operator==(const RowRange&) const = default;
+  auto operator<=>(const RowRange&) const = default;
 };
 
 inline RowRange intersect(RowRange a, RowRange b) {

@@ -188,12 +188,15 @@ class RowChooser {
   // Each returns what is wrong.
   std::optional<std::string> check_whole() {
     const RowRange all = layer_.range;
-    const at::Tensor y = run(all);
-    if (!same_bytes(run(all), y)) return "gives other bytes the second time";
-    const at::Tensor first = y.narrow(0, 0, std::min(all.size(), kBlockRows));
-    const at::Tensor wanted = first.repeat({ceil_div(all.size(), first.size(0)) + 1, 1});
-    if (!same_bytes(y, wanted.narrow(0, 0, all.size())))
-      return "gives a row other bytes at another place of the call";
+    at::Tensor wanted;
+    {
+      const at::Tensor y = run(all);
+      if (!same_bytes(run(all), y)) return "gives other bytes the second time";
+      const at::Tensor first = y.narrow(0, 0, std::min(all.size(), kBlockRows)).clone();
+      wanted = first.repeat({ceil_div(all.size(), first.size(0)) + 1, 1});
+      if (!same_bytes(y, wanted.narrow(0, 0, all.size())))
+        return "gives a row other bytes at another place of the call";
+    }
     for (const RowRange& call : calls_) {
       if (call == all) continue;
       const int64_t offset = (call.begin - all.begin) % kBlockRows;
@@ -247,6 +250,7 @@ ChosenRows choose_rows(const RowLayer& layer, const PickRowKernel& pick, const P
 void ChosenHeads::run(const at::Tensor& qkv_H3NE, const at::Tensor& out_HNE) const {
   if (qkv_H3NE.size(0) == 0) return;
   if (all_at_once_) return kernel_.run({qkv_H3NE, out_HNE, workspace_B_});
+  if (kernel_.run_each) return kernel_.run_each({qkv_H3NE, out_HNE, workspace_B_});
   for (int64_t head = 0; head < qkv_H3NE.size(0); ++head)
     kernel_.run({qkv_H3NE.narrow(0, head, 1), out_HNE.narrow(0, head, 1), workspace_B_});
 }

@@ -114,6 +114,8 @@ struct HeadKernel {
   std::string id;
   int64_t workspace_bytes = 0;
   std::function<void(const HeadCall&)> run;  // any number of heads
+  // The same kernel with a call for each head, at once; empty: `run` for one head after another.
+  std::function<void(const HeadCall&)> run_each{};
 };
 
 class ChosenHeads {

@@ -72,7 +72,7 @@ MadeCudaOps make_cuda_ops(const fs::path& plugin, const CudaOpsWish& wish) {
   std::snprintf(call.torch, sizeof call.torch, "%s", TORCH_VERSION);
   call.device = wish.device;
   call.attention = static_cast<int32_t>(wish.attention);
-  call.joint_rows = wish.joint_rows;
+  call.planner = &wish.planner;
   check_status(make(&call), call, library);
   return {.ops = std::unique_ptr<Ops>(static_cast<Ops*>(call.ops)),
           .cudnn_version = version_text(call.cudnn_version, 10000),

@@ -7,13 +7,14 @@
 
 #include "core/ops/attention_kernel.h"
 #include "core/ops/ops.h"
+#include "core/ops/planner.h"
 
 namespace cogvx {
 
 struct CudaOpsWish {
   int device = 0;  // among those the process sees
   AttentionKernel attention = AttentionKernel::kFlash;
-  int64_t joint_rows = 0;  // of the whole sequence
+  Planner planner{};  // how it calls the layers that are shared out
 };
 
 struct MadeCudaOps {

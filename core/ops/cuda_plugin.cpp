@@ -106,16 +106,21 @@ std::vector<CudaDevice> devices_of(const CogvxCudaProbe& probe) {
   return devices;
 }
 
+// 20 KB: too much for a worker's stack to be given without thought.
+std::unique_ptr<CogvxCudaProbe> ask_plugin(const fs::path& plugin, int free_of) {
+  const CogvxCudaProbeFunction ask = load_probe(plugin);
+  auto probe = std::make_unique<CogvxCudaProbe>();
+  probe->abi = kCogvxCudaAbi;
+  probe->free_of = free_of;
+  check_status(ask(probe.get()), *probe, plugin);
+  return probe;
+}
+
 }  // namespace
 
 CudaReport probe_cuda(const fs::path& folder) {
   const fs::path plugin = find_plugin(folder);
-  const CogvxCudaProbeFunction ask = load_probe(plugin);
-  // 20 KB: too much for a worker's stack to be given without thought.
-  const auto probe = std::make_unique<CogvxCudaProbe>();
-  probe->abi = kCogvxCudaAbi;
-  check_status(ask(probe.get()), *probe, plugin);
-
+  const auto probe = ask_plugin(plugin, /*free_of=*/-1);
   CudaReport report{.plugin = plugin,
                     .driver_version = version_text(probe->driver_version),
                     .runtime_version = version_text(probe->runtime_version),
@@ -128,6 +133,10 @@ CudaReport probe_cuda(const fs::path& folder) {
          "use a device of compute capability 8.0 or newer");
   }
   return report;
+}
+
+int64_t free_device_bytes(const CudaReport& report, int device) {
+  return static_cast<int64_t>(ask_plugin(report.plugin, device)->free_bytes);
 }
 
 }  // namespace cogvx

@@ -31,4 +31,8 @@ struct CudaReport {
 // in a build. Throws DeviceError, in one line that says why not, where nothing can compute.
 CudaReport probe_cuda(const std::filesystem::path& folder);
 
+// Memory of a device of the report that nobody uses now. Creates a CUDA context there, which this
+// process will compute in. Throws DeviceError.
+int64_t free_device_bytes(const CudaReport& report, int device);
+
 }  // namespace cogvx

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/base/shapes.h"
@@ -26,9 +27,28 @@ struct LinearWeights {
 enum class Activation { kNone, kSilu, kGeluTanh };
 
 struct LinearCall {
-  int64_t first_row =
-      0;  // global index of the first row: blocks of 64 are cut at its multiples of 64
+  int64_t first_row = 0;  // its global index: blocks of 64 are cut at global multiples of 64
+  // All rows of the joint sequence that the layer has, of which each owner computes its own. None:
+  // every owner makes the very same call.
+  RowRange shared{};
   Activation activation = Activation::kNone;
+};
+
+// A layer whose rows are shared out.
+struct SharedLinear {
+  std::string name;
+  LinearWeights weights;
+  RowRange rows;
+  Activation activation = Activation::kNone;
+};
+
+// All that a forward pass shares out among owners, however many they are.
+struct SharedCalls {
+  int64_t rows = 0;   // N
+  int64_t heads = 0;  // H, all of them
+  int64_t head_dim = 0;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<SharedLinear> linears;
 };
 
 struct NormWeights {
@@ -94,6 +114,10 @@ class Ops {
   // The most bytes that lay on the device at once since the last call; 0 where the host computes.
   virtual int64_t take_peak_bytes() = 0;
 
+  // Called by every owner, with the same, before any of these calls is made: an Ops whose library
+  // has many kernels picks and checks one for each. Throws DeviceError or MemoryError.
+  virtual void prepare(const SharedCalls& calls) = 0;
+
   virtual LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) = 0;
   virtual at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                             const LinearCall& call = {}) = 0;
@@ -135,6 +159,12 @@ class Ops {
   // Nearest neighbour, x2 in space and, when `in_time`, in time: an odd T above 1 keeps its first
   // frame single, T = 1 stays.
   virtual at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) = 0;
+
+  // One seam between tiles: the lines of `before` fade into those of `tile` along `dim` (2 Y, 3 X),
+  // in place. Both are the seam alone, of one shape and any strides.
+  virtual void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) = 0;
+  // Finite x_CTYX, -1 to 1 -> uint8 [T, Y, X, C], half to even.
+  virtual at::Tensor to_rgb(const at::Tensor& x_CTYX) = 0;
 };
 
 }  // namespace cogvx

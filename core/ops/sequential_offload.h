@@ -17,6 +17,13 @@ class SequentialOffload final : public Ops {
   at::Tensor upload(const at::Tensor& host) override { return inner_->upload(host); }
   at::Tensor download(const at::Tensor& result) override { return inner_->download(result); }
   int64_t take_peak_bytes() override { return inner_->take_peak_bytes(); }
+  // One layer of each kind is there while its kernel is tried.
+  void prepare(const SharedCalls& calls) override {
+    SharedCalls there = calls;
+    for (SharedLinear& layer : there.linears)
+      layer.weights = inner_->pack_linear(layer.weights.packed, layer.weights.bias);
+    inner_->prepare(there);
+  }
   LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override {
     return {.in = weight_NK.size(1),
             .out = weight_NK.size(0),
@@ -65,6 +72,10 @@ class SequentialOffload final : public Ops {
   at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override {
     return inner_->upsample(x_CTYX, in_time);
   }
+  void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override {
+    inner_->fade(before_CTYX, tile_CTYX, dim);
+  }
+  at::Tensor to_rgb(const at::Tensor& x_CTYX) override { return inner_->to_rgb(x_CTYX); }
 
  private:
   std::unique_ptr<Ops> inner_;

@@ -1,10 +1,6 @@
 #include "core/pipeline/stages.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
-#include <ATen/ops/round.h>
 
 #include <array>
 #include <map>
@@ -21,7 +17,8 @@ namespace {
 
 constexpr int64_t kRgbChannels = 3;
 
-bool all_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
+// x - x is 0 for a finite x alone.
+bool all_finite(const at::Tensor& tensor) { return (tensor - tensor).eq(0).all().item<bool>(); }
 
 std::string cure_for_overflow(at::ScalarType dtype) {
   if (dtype == at::kHalf) return "use --dtype bf16 or fp32";
@@ -129,22 +126,24 @@ class GuidedPrediction {
   const Denoising& run_;
 };
 
-// video_CFYX in the VAE's dtype -> uint8 [F, H, W, 3], rounded half to even
-at::Tensor to_rgb(const at::Tensor& video_CFYX) {
-  const int64_t frames = video_CFYX.size(1);
-  at::Tensor rgb =
-      at::empty({frames, video_CFYX.size(2), video_CFYX.size(3), video_CFYX.size(0)}, at::kByte);
-  for (int64_t i = 0; i < frames; ++i) {
+// Throws NumericError for the first frame that is not finite.
+void check_frames(const at::Tensor& video_CFYX) {
+  for (int64_t i = 0; i < video_CFYX.size(1); ++i) {
     const at::Tensor frame = video_CFYX.select(1, i);
     if (!all_finite(frame)) {
       throw NumericError("decode: frame " + std::to_string(i) +
                          " has values that are not finite in " + dtype_name(frame.scalar_type()) +
                          "; " + cure_for_overflow(frame.scalar_type()));
     }
-    const at::Tensor unit = at::clamp(frame * 0.5 + 0.5, 0, 1).to(at::kFloat);
-    rgb[i].copy_(at::round(unit * 255.0).to(at::kByte).permute({1, 2, 0}));
   }
-  return rgb;
+}
+
+// Decoded tiles, on the host -> uint8 [F, H, W, 3]; only these bytes come back from a device.
+at::Tensor join_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles, Ops& ops) {
+  for (at::Tensor& tile : tiles) tile = ops.upload(tile);
+  const at::Tensor video_CFYX = blend_tiles(layout, std::move(tiles), ops);
+  check_frames(video_CFYX);
+  return ops.download(ops.to_rgb(video_CFYX));
 }
 
 }  // namespace
@@ -249,7 +248,7 @@ at::Tensor decode_latents(const Decoding& run, const at::Tensor& latents_LCYX,
   };
   std::vector<at::Tensor> tiles = run.work.run_tiles(jobs, decode);
   if (tiles.empty()) return {};
-  const at::Tensor rgb = to_rgb(blend_tiles(layout, std::move(tiles)));
+  const at::Tensor rgb = join_tiles(layout, std::move(tiles), run.decoder.ops());
   for (int64_t i = 0; run.watch.recorder != nullptr && i < rgb.size(0); ++i)
     run.watch.recorder->unit({Rung::Part::kDecode, 0, 0, /*layer=*/1}, i, rgb[i]);
   monitor.progress({Stage::kDecode, total, total});

@@ -147,6 +147,36 @@ void Transformer::prepare_positions(const PatchGrid& grid, RowRange tokens) {
   sincos_mD_ = ops_.upload(whole ? all_MD : all_MD.narrow(0, tokens.begin, tokens.size()).clone());
 }
 
+// Blocks are alike, so the first one's layers stand for all.
+void Transformer::prepare_calls(int64_t text_rows, int64_t rows) {
+  const RowRange text{0, text_rows}, video{text_rows, rows};
+  if (text == text_rows_ && video == video_rows_) return;
+  const RowRange all{0, rows};
+  SharedCalls calls{
+      .rows = rows,
+      .heads = config_.num_attention_heads,
+      .head_dim = config_.attention_head_dim,
+      .dtype = dtype_,
+      .linears = {{"text projection", text_proj_, text}, {"patch projection", patch_proj_, video}}};
+  if (!blocks_.empty()) {
+    const TransformerBlock& block = blocks_.front();
+    calls.linears.push_back({"q, k and v", block.to_qkv, all});
+    calls.linears.push_back({"attention output", block.to_out, all});
+    calls.linears.push_back({"feed-forward in", block.ff_in, all, Activation::kGeluTanh});
+    calls.linears.push_back({"feed-forward out", block.ff_out, all});
+  }
+  calls.linears.push_back({"output projection", proj_out_, video});
+  ops_.prepare(calls);
+  text_rows_ = text;
+  video_rows_ = video;
+}
+
+LinearCall Transformer::shared_call(RowSplit split, Activation activation) const {
+  return {.first_row = split.first_row,
+          .shared = {text_rows_.begin, video_rows_.end},
+          .activation = activation};
+}
+
 // Text rows and video rows of a block go through different layers, so the unit is the part of a
 // block of either kind.
 at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
@@ -161,11 +191,12 @@ at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::
   std::vector<at::Tensor> parts;
   if (const RowRange own = intersect(rows, {0, text_rows}); own.size() > 0) {
     parts.push_back(ops_.linear(ops_.upload(text_TE.narrow(0, own.begin, own.size())), text_proj_,
-                                {.first_row = own.begin}));
+                                {.first_row = own.begin, .shared = text_rows_}));
   }
   if (tokens.size() > 0) {
-    at::Tensor video = ops_.linear(ops_.upload(patch_vectors(latents_LCYX, patch, tokens)),
-                                   patch_proj_, {.first_row = video_rows.begin});
+    at::Tensor video =
+        ops_.linear(ops_.upload(patch_vectors(latents_LCYX, patch, tokens)), patch_proj_,
+                    {.first_row = video_rows.begin, .shared = video_rows_});
     if (sincos_mD_.defined()) video += sincos_mD_;
     parts.push_back(video);
   }
@@ -201,21 +232,20 @@ at::Tensor Transformer::attend(const TransformerBlock& block, const at::Tensor& 
   for (int g = 0; g < static_cast<int>(groups.size()); ++g)
     attended.push_back(exchange.finish_to_rows(g));
   const at::Tensor o_nD = attended.size() == 1 ? attended[0] : at::cat(attended, /*dim=*/1);
-  return ops_.linear(o_nD, block.to_out, {.first_row = split.first_row});
+  return ops_.linear(o_nD, block.to_out, shared_call(split));
 }
 
 at::Tensor Transformer::project_qkv(const TransformerBlock& block, const at::Tensor& x_nD,
                                     const Modulation& m, RowSplit split) {
   const at::Tensor a_nD = ops_.modulated_norm(x_nD, block.norm1.norm, m.shift, m.scale, split);
-  return ops_.linear(a_nD, block.to_qkv, {.first_row = split.first_row});
+  return ops_.linear(a_nD, block.to_qkv, shared_call(split));
 }
 
 at::Tensor Transformer::feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
                                      const Modulation& m, RowSplit split) {
   at::Tensor hidden = ops_.modulated_norm(x_nD, block.norm2.norm, m.shift, m.scale, split);
-  hidden = ops_.linear(hidden, block.ff_in,
-                       {.first_row = split.first_row, .activation = Activation::kGeluTanh});
-  return ops_.linear(hidden, block.ff_out, {.first_row = split.first_row});
+  hidden = ops_.linear(hidden, block.ff_in, shared_call(split, Activation::kGeluTanh));
+  return ops_.linear(hidden, block.ff_out, shared_call(split));
 }
 
 void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
@@ -242,7 +272,7 @@ at::Tensor Transformer::project_output(const at::Tensor& x_nD, const at::Tensor&
   const RowVectors scale{.text = {}, .video = m.narrow(0, width, width)};
   const at::Tensor normed = ops_.modulated_norm(x, norm_final_, {}, {}, split);
   const at::Tensor modulated = ops_.modulated_norm(normed, norm_out_.norm, shift, scale, split);
-  return ops_.linear(modulated, proj_out_, {.first_row = video.begin});
+  return ops_.linear(modulated, proj_out_, {.first_row = video.begin, .shared = video_rows_});
 }
 
 at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
@@ -255,6 +285,7 @@ at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor
   const int64_t rows = text_rows + grid.tokens();
   exchange.begin_sequence(
       {rows, config_.num_attention_heads, config_.attention_head_dim, dtype_, ops_.device()});
+  prepare_calls(text_rows, rows);
 
   const at::Tensor time_embedding = embed_timestep(timestep);
   at::Tensor x_nD = embed_patches(latents_LCYX, text_TE, exchange.rows());

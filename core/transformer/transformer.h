@@ -84,6 +84,9 @@ class Transformer {
                     RowSplit split, SequenceExchange& exchange);
   at::Tensor feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
                           const Modulation& m, RowSplit split);
+  void prepare_calls(int64_t text_rows, int64_t rows);
+  // Of a layer that has every row of the sequence.
+  LinearCall shared_call(RowSplit split, Activation activation = Activation::kNone) const;
   void prepare_positions(const PatchGrid& grid, RowRange tokens);
   at::Tensor project_output(const at::Tensor& x_nD, const at::Tensor& time_embedding, RowRange rows,
                             int64_t text_rows);
@@ -100,6 +103,8 @@ class Transformer {
   AdaLayerNorm norm_out_;
   LinearWeights proj_out_;
 
+  RowRange text_rows_;  // of the sequence that the Ops was prepared for
+  RowRange video_rows_;
   PatchGrid grid_;  // the grid and own video tokens the tables below were made for
   RowRange tokens_;
   at::Tensor sincos_mD_;  // of own tokens

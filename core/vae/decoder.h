@@ -46,6 +46,8 @@ class VaeDecoder {
   VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops);
 
   at::ScalarType dtype() const { return dtype_; }
+  // Where it computes.
+  Ops& ops() const { return ops_; }
 
   // One temporal chunk of one tile: latents_CtYX -> frames [3, T, 8Y, 8X], both on the host;
   // `cache` starts empty for each tile and stays where the Ops computes.

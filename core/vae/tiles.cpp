@@ -1,6 +1,5 @@
 #include "core/vae/tiles.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
@@ -12,14 +11,17 @@ constexpr int64_t kLatentFramesPerChunk = 2;
 constexpr double kOverlapHeight = 1.0 / 6.0;
 constexpr double kOverlapWidth = 1.0 / 5.0;
 
-// Fades the last `extent` lines of `before` into the first of `tile` along `dim`, in place.
-void blend(const at::Tensor& before, at::Tensor& tile, int64_t dim, int64_t extent) {
-  const int64_t lines = std::min({before.size(dim), tile.size(dim), extent});
-  for (int64_t i = 0; i < lines; ++i) {
-    const double share = static_cast<double>(i) / static_cast<double>(lines);
-    at::Tensor line = tile.select(dim, i);
-    line.copy_(before.select(dim, before.size(dim) - lines + i) * (1 - share) + line * share);
-  }
+struct Seam {
+  int64_t dim;
+  int64_t extent;  // lines
+};
+
+// Fades the last lines of `before` into the first of `tile`, in place.
+void blend(const at::Tensor& before, const at::Tensor& tile, Seam seam, Ops& ops) {
+  const int64_t dim = seam.dim;
+  const int64_t lines = std::min({before.size(dim), tile.size(dim), seam.extent});
+  at::Tensor faded = tile.narrow(dim, 0, lines);
+  ops.fade(before.narrow(dim, before.size(dim) - lines, lines), faded, dim);
 }
 
 }  // namespace
@@ -78,17 +80,17 @@ at::Tensor decode_tile(const VaeDecoder& decoder, const at::Tensor& latents_CtYX
   return frames.size() == 1 ? frames[0] : at::cat(frames, /*dim=*/1);
 }
 
-at::Tensor blend_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles_CTYX) {
+at::Tensor blend_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles_CTYX, Ops& ops) {
   if (tiles_CTYX.size() == 1) return tiles_CTYX[0];
   const auto columns = static_cast<size_t>(layout.columns);
   std::vector<at::Tensor> bands;
   for (size_t first = 0; first < tiles_CTYX.size(); first += columns) {
     std::vector<at::Tensor> kept;
     for (size_t i = first; i < first + columns; ++i) {
-      at::Tensor& tile = tiles_CTYX[i];
+      const at::Tensor& tile = tiles_CTYX[i];
       // The neighbours are blended already; diffusers blends in place.
-      if (first > 0) blend(tiles_CTYX[i - columns], tile, /*dim=*/2, layout.blend_height);
-      if (i > first) blend(tiles_CTYX[i - 1], tile, /*dim=*/3, layout.blend_width);
+      if (first > 0) blend(tiles_CTYX[i - columns], tile, {2, layout.blend_height}, ops);
+      if (i > first) blend(tiles_CTYX[i - 1], tile, {3, layout.blend_width}, ops);
       kept.push_back(tile.narrow(2, 0, std::min(layout.kept_height, tile.size(2)))
                          .narrow(3, 0, std::min(layout.kept_width, tile.size(3))));
     }

@@ -46,7 +46,8 @@ using ChunkCallback = std::function<void(int64_t done, int64_t total)>;
 at::Tensor decode_tile(const VaeDecoder& decoder, const at::Tensor& latents_CtYX, const Tile& tile,
                        const ChunkCallback& after_chunk = {});
 
-// Blends decoded tiles in diffusers' order, in place, and joins them: -> [3, T, 8Y, 8X].
-at::Tensor blend_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles_CTYX);
+// Blends decoded tiles in diffusers' order, in place, and joins them: -> [3, T, 8Y, 8X]. All lie
+// where the Ops computes.
+at::Tensor blend_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles_CTYX, Ops& ops);
 
 }  // namespace cogvx

@@ -1,4 +1,4 @@
-"""Three tiny random CogVideoX 1.0 checkpoints: configs, and mean and spread of every tensor.
+"""Tiny random CogVideoX checkpoints, one per kind: configs, and mean and spread of every tensor.
 
 No value is trivial, so that a forgotten bias or a swapped weight shows. The scales follow two aims: signals keep a
 size of about one on their way to an output, and most norms read values of about 0.01 to 0.05, where an epsilon of
@@ -29,7 +29,14 @@ class Spec:
     hidden_scale: float  # size of the transformer's hidden text states and of what a block adds
     video_scale: float  # size of the embedded patches; sincos positions of size 0.5 come on top
     final_norm_mean: float = 1.0  # norm_final's weight; small, norm_out's epsilon shows
+    pipeline: str = "CogVideoXPipeline"
 
+
+_SMALL_VAE = dict(block_out_channels=[4, 8, 8, 12], norm_num_groups=2, layers_per_block=1, sample_height=96,
+                  sample_width=80)
+_DPM = dict(_class_name="CogVideoXDPMScheduler", snr_shift_scale=1.0)
+_1_5 = dict(attention_head_dim=64, num_layers=2, sample_height=24, sample_width=48, sample_frames=17, patch_size_t=2,
+            patch_bias=False, use_rotary_positional_embeddings=True, use_learned_positional_embeddings=False)
 
 SPECS = {
     "tiny-2b": Spec(
@@ -63,7 +70,62 @@ SPECS = {
         video_scale=0.5,
         final_norm_mean=0.02,
     ),
+    "tiny-5b-i2v": Spec(
+        name="tiny-5b-i2v",
+        transformer=dict(num_attention_heads=3, attention_head_dim=64, num_layers=2, sample_height=8, sample_width=16,
+                         in_channels=32, use_rotary_positional_embeddings=True,
+                         use_learned_positional_embeddings=True),
+        vae=_SMALL_VAE | dict(scaling_factor=0.7),
+        scheduler=_DPM,
+        hidden_scale=0.015,
+        video_scale=0.015,
+        final_norm_mean=0.02,
+        pipeline="CogVideoXImageToVideoPipeline",
+    ),
+    "tiny-1.5": Spec(
+        name="tiny-1.5",
+        transformer=_1_5 | dict(num_attention_heads=3),
+        vae=_SMALL_VAE | dict(scaling_factor=0.7, invert_scale_latents=True),
+        scheduler=_DPM,
+        hidden_scale=0.015,
+        video_scale=0.015,
+        final_norm_mean=0.02,
+    ),
+    "tiny-1.5-i2v": Spec(
+        name="tiny-1.5-i2v",
+        transformer=_1_5 | dict(num_attention_heads=5, num_layers=1, in_channels=32, ofs_embed_dim=32),
+        vae=_SMALL_VAE | dict(scaling_factor=0.7, invert_scale_latents=True),
+        scheduler=_DPM,
+        hidden_scale=0.015,
+        video_scale=0.015,
+        final_norm_mean=0.02,
+        pipeline="CogVideoXImageToVideoPipeline",
+    ),
+    "tiny-fun-2b": Spec(
+        name="tiny-fun-2b",
+        transformer=dict(num_attention_heads=12, attention_head_dim=16, num_layers=2, sample_height=10,
+                         sample_width=14, in_channels=32, max_text_seq_length=24),
+        vae=_SMALL_VAE | dict(scaling_factor=1.15258426),
+        # As the published repositories have it; pipelines make the generic class from it, which ignores the shift.
+        scheduler=dict(_class_name="CogVideoXDDIMScheduler", snr_shift_scale=3.0),
+        hidden_scale=0.2,
+        video_scale=0.4,
+        final_norm_mean=0.02,
+        pipeline="CogVideoXFunControlPipeline",
+    ),
+    "tiny-fun-5b": Spec(
+        name="tiny-fun-5b",
+        transformer=dict(num_attention_heads=7, attention_head_dim=32, num_layers=2, sample_height=12, sample_width=20,
+                         in_channels=32, max_text_seq_length=24, use_rotary_positional_embeddings=True),
+        vae=_SMALL_VAE | dict(scaling_factor=0.7),
+        scheduler=dict(_class_name="DDIMScheduler"),
+        hidden_scale=0.015,
+        video_scale=0.015,
+        final_norm_mean=0.02,
+        pipeline="CogVideoXFunControlPipeline",
+    ),
 }
+ORIGINAL = ("tiny-2b", "tiny-5b", "tiny-30x16")  # text to video of 1.0, with every part on its own
 
 
 def versions() -> dict:
@@ -99,7 +161,7 @@ def configs(spec: Spec) -> dict:
         timestep_spacing="trailing", steps_offset=0, clip_sample=False, clip_sample_range=1.0, sample_max_value=1.0,
         trained_betas=None)
     model_index = dict(
-        _class_name="CogVideoXPipeline", _diffusers_version=DIFFUSERS_VERSION,
+        _class_name=spec.pipeline, _diffusers_version=DIFFUSERS_VERSION,
         scheduler=["diffusers", spec.scheduler["_class_name"]], text_encoder=["transformers", "T5EncoderModel"],
         tokenizer=["transformers", "T5Tokenizer"], transformer=["diffusers", "CogVideoXTransformer3DModel"],
         vae=["diffusers", "AutoencoderKLCogVideoX"])
@@ -150,6 +212,8 @@ def _transformer_gain(name: str, spec: Spec) -> float:
 
 def _transformer_rule(name: str, shape, spec: Spec) -> tuple[float, float]:
     layer, kind = name.rsplit(".", 1)
+    if kind == "pos_embedding":
+        return (0.3 * spec.video_scale, spec.video_scale)
     if layer.endswith(("norm_q", "norm_k")):
         return (1.5, 0.4) if kind == "weight" else (0.1, 0.3)
     if layer == "norm_final":
@@ -218,6 +282,14 @@ class Checkpoint:
     @property
     def text_rows(self) -> int:
         return self.configs["transformer"]["max_text_seq_length"]
+
+    @property
+    def in_channels(self) -> int:
+        return self.configs["transformer"]["in_channels"]
+
+    @property
+    def patch_size_t(self) -> int:
+        return self.configs["transformer"].get("patch_size_t") or 1
 
     def recipe(self) -> dict:
         return {"checkpoint": self.name, "versions": versions(), "configs": self.configs, "sha256": self.sha256,

@@ -5,11 +5,12 @@ from diffusers import CogVideoXPipeline
 from diffusers.models.embeddings import get_3d_rotary_pos_embed, get_3d_sincos_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 
-from goldens.checkpoints import Checkpoint
+from goldens.checkpoints import ORIGINAL, Checkpoint
 from goldens.prompts import PROMPTS, Tokenizer
 from goldens.store import Case
 
 TIMESTEPS = (999, 499)
+OFS = 2.0  # what the image-to-video pipeline gives to every model that has the embedding
 # (latent frames, latent height, latent width); the comment is the joint length, then rows in the last block of 64.
 TRANSFORMER_SIZES = {
     "tiny-2b": [(1, 10, 38),  # 321, 1
@@ -26,6 +27,23 @@ TRANSFORMER_SIZES = {
                    (3, 4, 14),  # 66, 2
                    (3, 6, 38),  # 195, 3
                    (5, 8, 6)],  # 84, 20
+    "tiny-5b-i2v": [(1, 8, 16),  # 258, 2; sincos in the place of the learned table, as in the next but one
+                    (3, 8, 16),  # 322, 2: the learned table
+                    (4, 8, 16)],  # 354, 34
+    "tiny-1.5": [(2, 10, 38),  # 321, 1
+                 (4, 8, 8),  # 258, 2
+                 (2, 6, 22),  # 259, 3
+                 (6, 6, 14)],  # 289, 33
+    "tiny-1.5-i2v": [(2, 10, 38),  # 321, 1
+                     (4, 8, 8),  # 258, 2
+                     (6, 4, 18)],  # 280, 24
+    "tiny-fun-2b": [(1, 6, 14),  # 45, 45
+                    (3, 10, 14),  # 129, 1: the config's own grid
+                    (3, 4, 14),  # 66, 2
+                    (2, 8, 6)],  # 48, 48
+    "tiny-fun-5b": [(3, 6, 38),  # 195, 3
+                    (3, 12, 20),  # 204, 12: the config's own grid
+                    (5, 8, 6)],  # 84, 20
 }
 # (latent frames, latent height, latent width, tiled, step of stored frames, step of stored rows and columns)
 VAE_SIZES = {
@@ -43,7 +61,18 @@ def rotary_tables(checkpoint: Checkpoint, size):
     if not config["use_rotary_positional_embeddings"]:
         return None
     frames, height, width = size
-    return _rotary(config["sample_height"], config["sample_width"], height, width, frames)
+    if config.get("patch_size_t"):
+        return _slice_rotary(config["sample_height"], config["sample_width"], height, width, frames,
+                             config["patch_size_t"], config["attention_head_dim"])
+    return _rotary(config["sample_height"], config["sample_width"], height, width, frames,
+                   config["attention_head_dim"])
+
+
+def _slice_rotary(base_height, base_width, height, width, frames, patch_size_t, head_dim=64):
+    """1.5: whole numbers, whatever the grid."""
+    return get_3d_rotary_pos_embed(head_dim, None, (height // 2, width // 2),
+                                   (frames + patch_size_t - 1) // patch_size_t, grid_type="slice",
+                                   max_size=(base_height // 2, base_width // 2))
 
 
 def _rotary(base_height, base_width, height, width, frames, head_dim=64):
@@ -67,20 +96,40 @@ def text_cases(checkpoint: Checkpoint, tokenizer: Tokenizer) -> list[Case]:
     return cases
 
 
+def joint_rows(checkpoint: Checkpoint, size) -> int:
+    frames, height, width = size
+    return checkpoint.text_rows + frames * height * width // (4 * checkpoint.patch_size_t)
+
+
 def embedding_cases(checkpoint: Checkpoint) -> list[Case]:
     model = checkpoint.transformer
     times = [0, 1, 19, 499, 999]
     time = Case(checkpoint.name, "time", "embedding", {"timesteps": times})
     sinusoid = model.time_proj(torch.tensor(times))
     time.output("sinusoid", sinusoid)
-    time.output("emb", model.time_embedding(sinusoid))
+    emb = model.time_embedding(sinusoid)
+    if model.ofs_embedding is not None:
+        time.params["ofs"] = OFS
+        time.output("time_emb", emb)
+        ofs_sinusoid = model.ofs_proj(torch.tensor([OFS]))
+        time.output("ofs_sinusoid", ofs_sinusoid)
+        ofs_emb = model.ofs_embedding(ofs_sinusoid)
+        time.output("ofs_emb", ofs_emb)
+        emb = emb + ofs_emb
+    time.output("emb", emb)
 
-    size = TRANSFORMER_SIZES[checkpoint.name][-1]
+    sizes = TRANSFORMER_SIZES[checkpoint.name]
+    if checkpoint.name in ORIGINAL:
+        return [time, _patch_case(checkpoint, "embedding", sizes[-1])]
+    return [time] + [_patch_case(checkpoint, "l{}_h{}_w{}".format(*size), size) for size in sizes[1:]]
+
+
+def _patch_case(checkpoint: Checkpoint, name: str, size) -> Case:
     params = {"latent_frames": size[0], "latent_height": size[1], "latent_width": size[2]}
-    patch = Case(checkpoint.name, "patch", "embedding", params)
-    hidden = patch.input("hidden_states", (1, size[0], 16, size[1], size[2]))
-    patch.output("embeds", model.patch_embed(_text_states(patch, checkpoint), hidden), step=[1, 9, 2])
-    return [time, patch]
+    patch = Case(checkpoint.name, "patch", name, params)
+    hidden = patch.input("hidden_states", (1, size[0], checkpoint.in_channels, size[1], size[2]))
+    patch.output("embeds", checkpoint.transformer.patch_embed(_text_states(patch, checkpoint), hidden), step=[1, 9, 2])
+    return patch
 
 
 def position_case(checkpoint: Checkpoint) -> Case:
@@ -88,11 +137,22 @@ def position_case(checkpoint: Checkpoint) -> Case:
     config = checkpoint.configs["transformer"]
     case = Case(checkpoint.name, "positions", "tables", {"tables": []})
     own = [(config["sample_height"], config["sample_width"], *size) for size in TRANSFORMER_SIZES[checkpoint.name]]
+    if config.get("patch_size_t"):
+        real = [(300, 300, 22, 96, 170), (96, 170, 42, 96, 170), (300, 300, 4, 170, 96)]
+        for base_height, base_width, frames, height, width in own + real:
+            cos, sin = _slice_rotary(base_height, base_width, height, width, frames, config["patch_size_t"])
+            name = _note_table(case, "rotary_slice", base_height, base_width, frames, height, width, dim=64)
+            case.params["tables"][-1]["patch_size_t"] = config["patch_size_t"]
+            step = [1 + cos.shape[0] // 40, 3]
+            case.output(f"cos.{name}", cos, step)
+            case.output(f"sin.{name}", sin, step)
+        return case
     if config["use_rotary_positional_embeddings"]:
+        head_dim = config["attention_head_dim"]
         real = [(60, 90, 2, 2 * h, 2 * w) for h, w in ((30, 45), (45, 30), (48, 48), (32, 52), (24, 42))]
         for base_height, base_width, frames, height, width in own + real:
-            cos, sin = _rotary(base_height, base_width, height, width, frames)
-            name = _note_table(case, "rotary", base_height, base_width, frames, height, width, dim=64)
+            cos, sin = _rotary(base_height, base_width, height, width, frames, head_dim)
+            name = _note_table(case, "rotary", base_height, base_width, frames, height, width, dim=head_dim)
             step = [1 + cos.shape[0] // 40, 3]
             case.output(f"cos.{name}", cos, step)
             case.output(f"sin.{name}", sin, step)
@@ -149,15 +209,19 @@ def block_case(checkpoint: Checkpoint, layer: int) -> Case:
 def transformer_cases(checkpoint: Checkpoint) -> list[Case]:
     cases = []
     for frames, height, width in TRANSFORMER_SIZES[checkpoint.name]:
-        joint = checkpoint.text_rows + frames * height * width // 4
+        joint = joint_rows(checkpoint, (frames, height, width))
         params = {"latent_frames": frames, "latent_height": height, "latent_width": width,
                   "timesteps": list(TIMESTEPS), "joint_rows": joint, "last_block_rows": (joint - 1) % 64 + 1}
         case = Case(checkpoint.name, "transformer", f"l{frames}_h{height}_w{width}", params)
-        hidden = case.input("hidden_states", (1, frames, 16, height, width))
+        hidden = case.input("hidden_states", (1, frames, checkpoint.in_channels, height, width))
         text = _text_states(case, checkpoint)
+        ofs = None
+        if checkpoint.transformer.ofs_embedding is not None:
+            case.params["ofs"] = OFS
+            ofs = torch.tensor([OFS])
         rotary = rotary_tables(checkpoint, (frames, height, width))
         for time in TIMESTEPS:
-            out = checkpoint.transformer(hidden, text, torch.tensor([time]), image_rotary_emb=rotary)[0]
+            out = checkpoint.transformer(hidden, text, torch.tensor([time]), ofs=ofs, image_rotary_emb=rotary)[0]
             # The smaller outputs whole, every fifth channel of the others.
             case.output(f"sample.t{time}", out, [1, 1, 1 if out.numel() < 6000 else 5, 1, 1])
         cases.append(case)

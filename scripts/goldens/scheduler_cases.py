@@ -9,7 +9,7 @@ from goldens.store import Case
 
 GROUP = "schedulers"
 _CLASSES = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
-_BASE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
+BASE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
              prediction_type="v_prediction", rescale_betas_zero_snr=True, set_alpha_to_one=True,
              timestep_spacing="trailing", steps_offset=0, snr_shift_scale=1.0)
 _TABLES = {
@@ -22,7 +22,7 @@ _TABLES = {
     "wide_betas_snr2": {"beta_start": 0.0001, "beta_end": 0.02, "snr_shift_scale": 2.0},
 }
 _STEPS = (6, 7, 11, 30, 50, 61, 244)
-_SHAPE = (1, 2, 4, 4, 6)
+SHAPE = (1, 2, 4, 4, 6)
 # name: (configuration, steps, bf16 sample). Both classes run each.
 _TRAJECTORIES = {
     "snr1": ({}, 50, False),
@@ -51,8 +51,8 @@ def table_case() -> Case:
     """alphas_cumprod in its own type (float64 for scaled_linear, else float32), and the last alpha."""
     case = Case(GROUP, "tables", "alphas_cumprod", {"configs": {}})
     for name, changes in _TABLES.items():
-        case.params["configs"][name] = _BASE | changes
-        made = [cls(**(_BASE | changes)) for cls in _CLASSES.values()]
+        case.params["configs"][name] = BASE | changes
+        made = [cls(**(BASE | changes)) for cls in _CLASSES.values()]
         if not torch.equal(made[0].alphas_cumprod, made[1].alphas_cumprod):
             raise RuntimeError(f"{name}: DDIM and DPM tables differ")
         case.output(f"alphas_cumprod.{name}", made[0].alphas_cumprod)
@@ -63,7 +63,7 @@ def timestep_case() -> Case:
     case = Case(GROUP, "timesteps", "lists", {"steps": list(_STEPS), "spacings": ["trailing", "leading", "linspace"]})
     for spacing in case.params["spacings"]:
         for steps in _STEPS:
-            scheduler = CogVideoXDDIMScheduler(**(_BASE | {"timestep_spacing": spacing}))
+            scheduler = CogVideoXDDIMScheduler(**(BASE | {"timestep_spacing": spacing}))
             scheduler.set_timesteps(steps)
             case.output(f"{spacing}.{steps}", scheduler.timesteps)
     return case
@@ -73,7 +73,7 @@ def guidance_case() -> Case:
     """Dynamic guidance per training timestep, double precision, in the pipeline's own expression."""
     case = Case(GROUP, "guidance", "dynamic", {"guidance_scale": 6.0, "steps": [2, 4, 10, 50]})
     for n in case.params["steps"]:
-        scheduler = CogVideoXDPMScheduler(**_BASE)
+        scheduler = CogVideoXDPMScheduler(**BASE)
         scheduler.set_timesteps(n)
         scale = [1 + 6.0 * ((1 - math.cos(math.pi * ((n - t.item()) / n) ** 5.0)) / 2) for t in scheduler.timesteps]
         case.output(f"timesteps.{n}", scheduler.timesteps)
@@ -83,10 +83,10 @@ def guidance_case() -> Case:
 
 def add_noise_case() -> Case:
     """Video-to-video's start, whose table is first cast to the sample's type (spec 5.6)."""
-    case = Case(GROUP, "add_noise", "start", {"config": _BASE | {"snr_shift_scale": 3.0}, "timesteps": [999, 799, 19]})
+    case = Case(GROUP, "add_noise", "start", {"config": BASE | {"snr_shift_scale": 3.0}, "timesteps": [999, 799, 19]})
     scheduler = CogVideoXDDIMScheduler(**case.params["config"])
-    sample = case.input("sample", _SHAPE)
-    noise = case.input("noise", _SHAPE)
+    sample = case.input("sample", SHAPE)
+    noise = case.input("noise", SHAPE)
     for time in case.params["timesteps"]:
         case.output(f"fp32.t{time}", scheduler.add_noise(sample, noise, torch.tensor([time])))
         halves = scheduler.add_noise(sample.bfloat16(), noise.bfloat16(), torch.tensor([time]))
@@ -97,7 +97,7 @@ def add_noise_case() -> Case:
 
 
 def _trajectory(kind: str, name: str, changes: dict, steps: int, bf16: bool) -> Case:
-    config = _BASE | changes
+    config = BASE | changes
     stored = sorted({i for i in (0, 1, 2, steps // 2, steps - 1) if 0 <= i < steps})
     case = Case(GROUP, kind, name, {"config": config, "steps": steps, "sample_dtype": "bf16" if bf16 else "fp32",
                                     "model_output_dtype": "fp32", "stored_steps": stored})
@@ -106,10 +106,10 @@ def _trajectory(kind: str, name: str, changes: dict, steps: int, bf16: bool) -> 
     generator = torch.Generator().manual_seed(1234)
     if kind == "dpm":
         case.params["seed"] = 1234
-    sample = case.input("sample", _SHAPE, bf16=bf16)
+    sample = case.input("sample", SHAPE, bf16=bf16)
     case.output("timesteps", scheduler.timesteps)
     old = None
-    model_outputs = case.numbered_inputs("model_output", steps, _SHAPE, 0.02, 0.8)
+    model_outputs = case.numbered_inputs("model_output", steps, SHAPE, 0.02, 0.8)
     for i, (time, model_output) in enumerate(zip(scheduler.timesteps, model_outputs, strict=True)):
         if kind == "ddim":
             stepped, original = scheduler.step(model_output, time, sample, return_dict=False)

@@ -1,6 +1,8 @@
 """The recipe JSON of one checkpoint and the safetensors files of its cases."""
 
+import hashlib
 import json
+import math
 import pathlib
 
 import torch
@@ -40,6 +42,15 @@ class Case:
         stream = f"{self.checkpoint}/input/{self.name}/{name}"
         self.inputs[name] = {"stream": stream + ".{i}", "count": count, "shape": list(shape), "mean": mean, "std": std}
         return [golden_tensor(f"{stream}.{i}", shape, mean, std) for i in range(count)]
+
+    def bytes_input(self, name: str, shape) -> torch.Tensor:
+        """Pixels, uint8: the integer part of values spread over [0, 256)."""
+        stream = f"{self.checkpoint}/input/{self.name}/{name}"
+        mean, std = 128.0, 128.0 / math.sqrt(3.0)
+        pixels = golden_tensor(stream, shape, mean, std).floor().clamp(0, 255).to(torch.uint8)
+        self.inputs[name] = {"stream": stream, "shape": list(shape), "mean": mean, "std": std, "round_to": "u8",
+                             "sha256": hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}
+        return pixels
 
     def output(self, name: str, value: torch.Tensor, step=None, start=None) -> torch.Tensor:
         """Stores value[start::step] per dimension; returns what was stored."""

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/demo_run.h"
@@ -15,6 +16,12 @@ namespace fs = std::filesystem;
 using namespace test;
 using nlohmann::json;
 
+// What the fake plugins play.
+struct Scene {
+  std::string ops{};
+  std::string devices = "two devices";
+};
+
 class GpuRun : public testing::Test {
  protected:
   GpuRun() {
@@ -23,26 +30,46 @@ class GpuRun : public testing::Test {
     fs::copy_file(build_dir() / "app" / "cogvx-gen", folder_ / "bin" / "cogvx-gen");
     fs::create_symlink(COGVX_FAKE_CUDA_PLUGIN, folder_ / "lib" / "libcogvx_cuda.so");
     fs::create_symlink(COGVX_FAKE_CUDA_OPS_PLUGIN, folder_ / "lib" / "libcogvx_cuda_ops.so");
+    fs::create_symlink(COGVX_MOVING_NCCL, folder_ / "lib" / "libcogvx_nccl.so");
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  ProgramResult run(std::vector<std::string> arguments, const std::string& scene = "") {
+  ProgramResult run(std::vector<std::string> arguments, const Scene& scene = {}) {
     std::vector<std::string> all = {"--model", demo_model(),  "-p",          kDemoPrompt,
                                     "--steps", "2",           "--frames",    "9",
                                     "-o",      path("v.mp4"), "--overwrite", "--json"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run_cogvx_gen({.arguments = all,
-                          .shell = "shift; COGVX_FAKE_CUDA='two devices' COGVX_FAKE_CUDA_OPS='" +
-                                   scene + "' exec " + path("bin/cogvx-gen") + " \"$@\""});
+                          .shell = "shift; " + variables_ + " COGVX_FAKE_CUDA='" + scene.devices +
+                                   "' COGVX_FAKE_CUDA_OPS='" + scene.ops + "' exec " +
+                                   path("bin/cogvx-gen") + " \"$@\""});
   }
-  json made(std::vector<std::string> arguments) {
-    const ProgramResult result = run(std::move(arguments));
+  json made(std::vector<std::string> arguments, const Scene& scene = {}) {
+    const ProgramResult result = run(std::move(arguments), scene);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.exit_code == 0 ? json::parse(result.out) : json();
   }
 
+  // So small that weights, and with them denoising, need most.
+  static std::vector<std::string> on_gpu(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = {"--device", "cuda",    "--dtype",
+                                    "bf16",     "--width", "32",
+                                    "--height", "32",      "--allow-untrained-size"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void leave_free(int64_t bytes) { variables_ = "COGVX_FAKE_CUDA_FREE=" + std::to_string(bytes); }
+
   TemporaryFolder folder_;
+  std::string variables_;
 };
+
+// The stage that needs most.
+int64_t largest(const json& run, const char* what) {
+  int64_t most = 0;
+  for (const auto& stage : run.at(what).at(0)) most = std::max(most, stage.get<int64_t>());
+  return most;
+}
 
 TEST_F(GpuRun, GivesTheVideoOfItsOpsAndRecordsTheGpu) {
   const json cpu = made({"--dtype", "fp32"});
@@ -66,20 +93,103 @@ TEST_F(GpuRun, GivesTheVideoOfItsOpsAndRecordsTheGpu) {
 }
 
 TEST_F(GpuRun, OffloadChangesTheDevicesMemoryAndNoByte) {
-  const json none = made({"--device", "cuda", "--dtype", "bf16", "--offload", "none"});
-  const json model = made({"--device", "cuda", "--dtype", "bf16", "--offload", "model"});
-  const json sequential = made({"--device", "cuda", "--dtype", "bf16", "--offload", "sequential"});
-  for (const json* other : {&model, &sequential}) {
-    EXPECT_EQ(other->at("sha256_latents"), none.at("sha256_latents"));
-    EXPECT_EQ(other->at("sha256_frames"), none.at("sha256_frames"));
-    EXPECT_EQ(other->at("request"), none.at("request"));
-    EXPECT_EQ(other->at("engine"), none.at("engine"));
+  std::map<std::string, json> runs;
+  for (const char* offload : {"none", "model", "sequential", "auto"})
+    runs[offload] = made(on_gpu({"--offload", offload}));
+  // Less than the margin alone.
+  leave_free(1 << 30);
+  runs["auto on a small GPU"] = made(on_gpu());
+  const json& none = runs["none"];
+  for (const auto& [offload, run] : runs) {
+    SCOPED_TRACE(offload);
+    EXPECT_EQ(run.at("sha256_latents"), none.at("sha256_latents"));
+    EXPECT_EQ(run.at("sha256_frames"), none.at("sha256_frames"));
+    EXPECT_EQ(run.at("request"), none.at("request"));
+    EXPECT_EQ(run.at("engine"), none.at("engine"));
+    const bool by_layer = offload == "sequential" || offload == "auto on a small GPU";
+    EXPECT_EQ(run.at("placement").at("offload"), by_layer ? "sequential" : "none");
+    const json& like = runs[by_layer ? "sequential" : "none"];
+    for (const char* what : {"peak_device_memory_bytes", "predicted_device_memory_bytes"})
+      EXPECT_EQ(run.at(what), like.at(what));
+    for (const char* stage : {"encode_text", "denoise", "decode"}) {
+      EXPECT_LT(run.at("peak_device_memory_bytes").at(0).at(stage).get<int64_t>(),
+                run.at("predicted_device_memory_bytes").at(0).at(stage).get<int64_t>());
+    }
   }
   const auto denoise_peak = [](const json& run) {
     return run.at("peak_device_memory_bytes").at(0).at("denoise").get<int64_t>();
   };
-  EXPECT_LT(denoise_peak(sequential), denoise_peak(none));
-  EXPECT_EQ(sequential.at("placement").at("offload"), "sequential");
+  EXPECT_LT(denoise_peak(runs["sequential"]), denoise_peak(none));
+}
+
+TEST_F(GpuRun, AutoSaysWhyWeightsComeLayerByLayerAndOnAGpuOfItsOwnNothing) {
+  const ProgramResult roomy = run(on_gpu());
+  EXPECT_EQ(roomy.exit_code, 0) << roomy.err;
+  EXPECT_EQ(roomy.err.find("--offload"), std::string::npos) << roomy.err;
+  leave_free(1 << 30);
+  const std::string said = run(on_gpu()).err;
+  EXPECT_NE(said.find("using --offload sequential"), std::string::npos) << said;
+  EXPECT_NE(said.find("1.07 GB are free"), std::string::npos) << said;
+}
+
+TEST_F(GpuRun, WhatDoesNotFitIsRefusedBeforeAnyWeightIsRead) {
+  const int64_t whole =
+      largest(made(on_gpu({"--offload", "none"})), "predicted_device_memory_bytes");
+  // An Ops that cannot be made would be another refusal: nobody has come so far.
+  const auto refused_run = [&](const std::string& offload) {
+    return run(on_gpu({"--offload", offload}), {.ops = "broken"});
+  };
+  leave_free(whole - 1);
+  for (const char* offload : {"none", "model"}) {
+    const ProgramResult refused = refused_run(offload);
+    EXPECT_EQ(refused.exit_code, 5) << refused.err;
+    EXPECT_NE(refused.err.find(std::string("memory with --offload ") + offload), std::string::npos)
+        << refused.err;
+  }
+  leave_free(1 << 20);
+  for (const char* offload : {"auto", "sequential"}) {
+    const ProgramResult refused = refused_run(offload);
+    EXPECT_EQ(refused.exit_code, 5) << refused.err;
+    EXPECT_NE(refused.err.find("0.00 GB are free; use fewer --frames"), std::string::npos)
+        << refused.err;
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+  }
+}
+
+// Every process has a device of its own, and the sequence moves from one to the other.
+TEST_F(GpuRun, AnyNumberOfGpusGivesTheBytesOfOne) {
+  const json one = made({"--device", "cuda", "--dtype", "bf16"});
+  ASSERT_FALSE(one.empty());
+  const std::vector<std::vector<std::string>> placements = {
+      {"--sp", "2"}, {"--cp", "2"}, {"--cp", "2", "--sp", "2"}, {"--sp", "4"}};
+  for (std::vector<std::string> arguments : placements) {
+    arguments.insert(arguments.end(), {"--device", "cuda", "--dtype", "bf16"});
+    const json several = made(arguments, {.devices = "4 new devices"});
+    ASSERT_FALSE(several.empty());
+    EXPECT_EQ(several.at("sha256_latents"), one.at("sha256_latents"));
+    EXPECT_EQ(several.at("sha256_frames"), one.at("sha256_frames"));
+    EXPECT_EQ(several.at("engine"), one.at("engine"));
+    EXPECT_EQ(several.at("kernels"), one.at("kernels"));
+  }
+}
+
+TEST_F(GpuRun, KernelsThatVaryAreCalledSoThatTheirBytesDoNot) {
+  const Scene varies{.ops = "varies", .devices = "4 new devices"};
+  const json one = made({"--device", "cuda", "--dtype", "fp32"}, varies);
+  const json four = made({"--device", "cuda", "--dtype", "fp32", "--sp", "4"}, varies);
+  ASSERT_FALSE(one.empty() || four.empty());
+  EXPECT_EQ(four.at("sha256_frames"), one.at("sha256_frames"));
+  EXPECT_EQ(four.at("kernels"), one.at("kernels"));
+  ASSERT_EQ(one.at("kernels").size(), 8u);
+  for (const json& kernel : one.at("kernels")) {
+    const auto layer = kernel.at("layer").get<std::string>();
+    // All of the text is in one block, so there is no second way to share it out.
+    const std::string way = layer.starts_with("attention (") ? "one head per call"
+                            : layer.starts_with("text")      ? "whole shards"
+                                                             : "chunks of 512 rows";
+    EXPECT_EQ(kernel.at("way"), way) << kernel;
+    EXPECT_EQ(kernel.at("reason") == "", way == "whole shards") << kernel;
+  }
 }
 
 TEST_F(GpuRun, WhatAGpuCannotDoIsSaidInOneLine) {
@@ -87,17 +197,32 @@ TEST_F(GpuRun, WhatAGpuCannotDoIsSaidInOneLine) {
     int code;
     const char* says;
     std::vector<std::string> arguments;
-    const char* scene;
+    const char* ops;
+    const char* devices = "two devices";
   };
   const std::vector<Case> cases = {
       {2, "is a GPU's kernel", {"--attention", "flash"}, ""},
       {2, "computes in bf16", {"--device", "cuda", "--dtype", "fp32", "--attention", "cudnn"}, ""},
-      {4, "one process computes on one GPU", {"--device", "cuda", "--sp", "2"}, ""},
+      {2,
+       "whole heads only",
+       {"--device", "cuda", "--sp", "2", "--sp-mode", "gather"},
+       "",
+       "4 new devices"},
+      {4, "compute capability 6.0, wanted 8.0", {"--device", "cuda", "--sp", "2"}, ""},
+      {4,
+       "shows 2 GPUs (CUDA_VISIBLE_DEVICES is not set) and runs 4 processes",
+       {"--device", "cuda", "--sp", "2", "--cp", "2"},
+       ""},
+      {4,
+       "ranks 0 and 1 are both on GPU GPU-0 of host",
+       {"--device", "cuda", "--sp", "2"},
+       "",
+       "1 new devices"},
       {4, "illegal instruction", {"--device", "cuda"}, "broken"},
       {4, "interface 9", {"--device", "cuda"}, "other build"},
       {5, "no memory left to start", {"--device", "cuda"}, "full"}};
   for (const Case& c : cases) {
-    const ProgramResult result = run(c.arguments, c.scene);
+    const ProgramResult result = run(c.arguments, {.ops = c.ops, .devices = c.devices});
     EXPECT_EQ(result.exit_code, c.code) << result.err;
     EXPECT_NE(result.err.find(c.says), std::string::npos) << result.err;
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;

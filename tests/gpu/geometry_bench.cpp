@@ -58,7 +58,7 @@ void time_transformer(const Checkpoint& checkpoint, const Size& size, AttentionK
   const TransformerConfig& config = checkpoint.transformer;
   const int64_t text_rows = config.max_text_seq_length;
   const int64_t rows = text_rows + size.frames * size.height * size.width / 4;
-  const auto ops = make_gpu_ops({.attention = attention, .joint_rows = rows});
+  const auto ops = make_gpu_ops({.attention = attention});
   WeightMap weights(checkpoint.dir / "transformer", "diffusion_pytorch_model");
   Transformer transformer(config, weights, kDtype, *ops);
   const at::TensorOptions options = at::TensorOptions().dtype(kDtype);

@@ -27,16 +27,41 @@ std::string variable(const char* name, const char* otherwise) {
 fs::path gpu_plugins() { return variable("COGVX_GPU_PLUGINS", (build_dir() / "lib").c_str()); }
 
 std::unique_ptr<Ops> make_gpu_ops(const GpuOpsWish& wish) {
+  PlannerWatch watch;
+  if (wish.on_choice) {
+    watch.on_verdict = [tell = wish.on_choice](const Verdict& verdict) {
+      tell(verdict_to_json(verdict));
+    };
+  }
   return make_cuda_ops(gpu_plugins() / "libcogvx_cuda.so",
-                       {.attention = wish.attention, .joint_rows = wish.joint_rows})
+                       {.attention = wish.attention, .planner = checked_planner(watch)})
       .ops;
 }
 
 bool is_real_gpu(const Ops& ops) { return ops.device().is_cuda(); }
 
+void prepare_linear(Ops& ops, const LinearWeights& weights, int64_t all_rows,
+                    Activation activation) {
+  ops.prepare({.rows = all_rows,
+               .heads = 1,
+               .head_dim = 64,
+               .dtype = weights.dtype,
+               .linears = {{"linear", weights, {0, all_rows}, activation}}});
+}
+
+void prepare_attention(Ops& ops, const HeadsShape& shape) {
+  ops.prepare({.rows = shape.rows,
+               .heads = shape.heads,
+               .head_dim = shape.head_dim,
+               .dtype = shape.dtype,
+               .linears = {}});
+}
+
 at::Tensor shared_linear(Ops& ops, const at::Tensor& x_rK, const LinearWeights& weights,
                          SharedRows rows, Activation activation) {
-  return ops.linear(x_rK, weights, {.first_row = rows.first_row, .activation = activation});
+  return ops.linear(
+      x_rK, weights,
+      {.first_row = rows.first_row, .shared = {0, rows.all_rows}, .activation = activation});
 }
 
 std::string check_gpu_kernels(const KernelShape& shape) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -17,11 +18,23 @@ std::filesystem::path gpu_plugins();
 
 struct GpuOpsWish {
   AttentionKernel attention = AttentionKernel::kMath;
-  int64_t joint_rows = 1024;
+  // Hears how each layer that is shared out will be called; may be empty.
+  std::function<void(const nlohmann::json&)> on_choice{};
 };
 // On device 0. Throws DeviceError or MemoryError.
 std::unique_ptr<Ops> make_gpu_ops(const GpuOpsWish& wish);
 bool is_real_gpu(const Ops& ops);
+
+// Before shared_linear, and before attention on heads of `head_dim` in this dtype.
+void prepare_linear(Ops& ops, const LinearWeights& weights, int64_t all_rows,
+                    Activation activation);
+struct HeadsShape {
+  int64_t heads = 0;
+  int64_t rows = 0;
+  int64_t head_dim = 0;
+  at::ScalarType dtype = at::kFloat;
+};
+void prepare_attention(Ops& ops, const HeadsShape& shape);
 
 // A call for rows [first_row, ...) of a layer that has joint rows [0, all_rows).
 struct SharedRows {

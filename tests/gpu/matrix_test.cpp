@@ -63,6 +63,7 @@ std::string differing_rows(Ops& ops, const Layer& layer, const at::Tensor& x_RK)
   const at::ScalarType dtype = x_RK.scalar_type();
   const LinearWeights weights = ops.pack_linear(numbers({layer.out, layer.in}, 0.05).to(dtype),
                                                 numbers({layer.out}, 0.1).to(dtype));
+  prepare_linear(ops, weights, rows, layer.activation);
   const at::Tensor whole = shared_linear(ops, x_RK, weights, {0, rows}, layer.activation);
   for (const int owners : kOwners) {
     for (const RowRange& own : deal_rows(rows, owners)) {
@@ -89,6 +90,7 @@ at::Tensor attend(Ops& ops, const at::Tensor& qkv_H3RE) {
 
 std::string differing_heads(Ops& ops, const at::Tensor& qkv_H3RE) {
   const int64_t heads = qkv_H3RE.size(0);
+  prepare_attention(ops, {heads, qkv_H3RE.size(2), qkv_H3RE.size(3), qkv_H3RE.scalar_type()});
   const at::Tensor whole = attend(ops, qkv_H3RE);
   for (const int owners : kOwners) {
     if (owners > heads) continue;
@@ -104,6 +106,11 @@ std::string differing_heads(Ops& ops, const at::Tensor& qkv_H3RE) {
   return "";
 }
 
+void report_choice(nlohmann::json choice) {
+  choice["check"] = "choice";
+  report(choice);
+}
+
 class Matrix : public testing::TestWithParam<at::ScalarType> {
  protected:
   // Who plays the device has no fp16.
@@ -114,7 +121,7 @@ TEST_P(Matrix, RowsOfAnyOwnerAreThoseOfOneOwner) {
   const auto any = make_gpu_ops({});
   if (!can_compute(*any)) GTEST_SKIP() << "no GPU here";
   for (const int64_t rows : row_counts()) {
-    const auto ops = make_gpu_ops({.joint_rows = rows});
+    const auto ops = make_gpu_ops({.on_choice = report_choice});
     for (const Width& width : widths()) {
       for (const Layer& layer : layers(width.value())) {
         const at::Tensor x = ops->upload(numbers({rows, layer.in}, 1).to(GetParam()));
@@ -138,7 +145,7 @@ TEST_P(Matrix, HeadsOfAnyOwnerAreThoseOfOneOwner) {
   for (const AttentionKernel kernel :
        {AttentionKernel::kMath, AttentionKernel::kFlash, AttentionKernel::kCudnn}) {
     if (GetParam() == at::kFloat && kernel != AttentionKernel::kMath) continue;
-    const auto ops = make_gpu_ops({.attention = kernel});
+    const auto ops = make_gpu_ops({.attention = kernel, .on_choice = report_choice});
     for (const int64_t rows : row_counts()) {
       for (const Width& width : widths()) {
         const at::Tensor qkv =

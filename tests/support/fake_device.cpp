@@ -279,4 +279,13 @@ at::Tensor FakeDeviceOps::upsample(const at::Tensor& x, bool in_time) {
   return as_fake(inner_.upsample(checked(x, "upsample"), in_time));
 }
 
+void FakeDeviceOps::fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) {
+  at::Tensor host = checked(tile, "fade");
+  inner_.fade(checked(before, "fade"), host, dim);
+}
+
+at::Tensor FakeDeviceOps::to_rgb(const at::Tensor& x) {
+  return as_fake(inner_.to_rgb(checked(x, "to_rgb")));
+}
+
 }  // namespace cogvx::test

@@ -51,6 +51,8 @@ class FakeDeviceOps final : public PassingOps {
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override;
   void add(at::Tensor& x, const at::Tensor& y) override;
   at::Tensor upsample(const at::Tensor& x, bool in_time) override;
+  void fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) override;
+  at::Tensor to_rgb(const at::Tensor& x) override;
 
  private:
   DeviceTraffic asked_;

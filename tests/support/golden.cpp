@@ -50,10 +50,11 @@ at::Tensor GoldenCase::input(const std::string& name, int64_t index) const {
   at::Tensor tensor = at::empty(shape, at::kFloat);
   std::vector<float> values = golden_values(stream, static_cast<size_t>(tensor.numel()),
                                             recipe.at("mean"), recipe.at("std"));
-  if (recipe.value("round_to", "") == "bf16")
+  const std::string round_to = recipe.value("round_to", "");
+  if (round_to == "bf16")
     std::transform(values.begin(), values.end(), values.begin(), rounded_to_bf16);
   std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<float>());
-  return tensor;
+  return round_to == "u8" ? tensor.floor().clamp(0, 255).to(at::kByte) : tensor;
 }
 
 std::vector<std::string> GoldenCase::output_names() const {

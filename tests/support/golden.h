@@ -23,7 +23,8 @@ class GoldenCase {
   std::string kind() const { return entry_.at("kind"); }
   const nlohmann::json& params() const { return entry_.at("params"); }
 
-  // fp32, with the values of the input's stream; `index` for inputs that are lists.
+  // With the values of the input's stream, fp32, or uint8 for pixels; `index` for inputs that are
+  // lists.
   at::Tensor input(const std::string& name, int64_t index = -1) const;
 
   bool has_output(const std::string& name) const { return entry_.at("outputs").contains(name); }

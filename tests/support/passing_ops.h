@@ -18,6 +18,7 @@ class PassingOps : public Ops {
   at::Tensor upload(const at::Tensor& host) override { return inner_.upload(host); }
   at::Tensor download(const at::Tensor& result) override { return inner_.download(result); }
   int64_t take_peak_bytes() override { return inner_.take_peak_bytes(); }
+  void prepare(const SharedCalls& calls) override { inner_.prepare(calls); }
   LinearWeights pack_linear(const at::Tensor& weight, const at::Tensor& bias) override {
     return inner_.pack_linear(weight, bias);
   }
@@ -61,6 +62,10 @@ class PassingOps : public Ops {
   at::Tensor upsample(const at::Tensor& x, bool in_time) override {
     return inner_.upsample(x, in_time);
   }
+  void fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) override {
+    inner_.fade(before, tile, dim);
+  }
+  at::Tensor to_rgb(const at::Tensor& x) override { return inner_.to_rgb(x); }
 
  protected:
   Ops& inner_;

@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const char* const kCheckpoints[] = {"tiny-2b", "tiny-5b", "tiny-30x16"};
+const char* const kCheckpoints[] = {"tiny-2b",  "tiny-5b",      "tiny-30x16",  "tiny-5b-i2v",
+                                    "tiny-1.5", "tiny-1.5-i2v", "tiny-fun-2b", "tiny-fun-5b"};
 
 fs::path recipe_path(const std::string& checkpoint) {
   return source_dir() / "tests" / "goldens" / (checkpoint + ".json");

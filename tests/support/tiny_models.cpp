@@ -44,8 +44,10 @@ at::Tensor decode_video(const Checkpoint& checkpoint, const VaeDecoder& decoder,
   const TileLayout layout = plan_tiles(tiling ? default_tile(checkpoint.vae) : TileSize{},
                                        latents.size(2), latents.size(3));
   std::vector<at::Tensor> tiles;
-  for (const Tile& tile : layout.tiles) tiles.push_back(decode_tile(decoder, latents, tile));
-  return blend_tiles(layout, std::move(tiles)).unsqueeze(0);
+  Ops& ops = decoder.ops();
+  for (const Tile& tile : layout.tiles)
+    tiles.push_back(ops.upload(decode_tile(decoder, latents, tile)));
+  return ops.download(blend_tiles(layout, std::move(tiles), ops)).unsqueeze(0);
 }
 
 Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& params, uint64_t seed,

@@ -14,6 +14,7 @@ class CpuOps final : public Ops {
   at::Tensor upload(const at::Tensor& host) override { return host; }
   at::Tensor download(const at::Tensor& result) override { return result; }
   int64_t take_peak_bytes() override { return 0; }
+  void prepare(const SharedCalls&) override {}
   LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override;
   at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                     const LinearCall& call) override;
@@ -34,6 +35,8 @@ class CpuOps final : public Ops {
   void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override;
   void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override;
   at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override;
+  void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override;
+  at::Tensor to_rgb(const at::Tensor& x_CTYX) override;
 
  private:
   ThreadPool& pool_;

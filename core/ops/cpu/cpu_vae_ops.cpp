@@ -1,5 +1,8 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mkldnn_convolution.h>
+#include <ATen/ops/round.h>
 
 #include <algorithm>
 #include <cmath>
@@ -196,6 +199,27 @@ at::Tensor CpuOps::upsample(const at::Tensor& x_CTYX, bool in_time) {
     }
   });
   return y_CTYX;
+}
+
+void CpuOps::fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) {
+  const int64_t lines = tile_CTYX.size(dim);
+  for (int64_t i = 0; i < lines; ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(lines);
+    at::Tensor line = tile_CTYX.select(dim, i);
+    line.copy_(before_CTYX.select(dim, i) * (1 - share) + line * share);
+  }
+}
+
+// Frame by frame, which keeps what lies between small.
+at::Tensor CpuOps::to_rgb(const at::Tensor& x_CTYX) {
+  const int64_t frames = x_CTYX.size(1);
+  at::Tensor rgb_TYXC =
+      at::empty({frames, x_CTYX.size(2), x_CTYX.size(3), x_CTYX.size(0)}, at::kByte);
+  for (int64_t i = 0; i < frames; ++i) {
+    const at::Tensor unit = at::clamp(x_CTYX.select(1, i) * 0.5 + 0.5, 0, 1).to(at::kFloat);
+    rgb_TYXC[i].copy_(at::round(unit * 255.0).to(at::kByte).permute({1, 2, 0}));
+  }
+  return rgb_TYXC;
 }
 
 }  // namespace cogvx

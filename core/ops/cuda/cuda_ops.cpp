@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "core/base/errors.h"
-#include "core/ops/cuda/kernels.h"
+#include "core/ops/cuda/kernel_calls.h"
 #include "core/ops/formulas.h"
 
 namespace cogvx::cuda {
@@ -19,18 +19,9 @@ namespace {
 
 constexpr int kSideStreams = 4;
 
-Storage storage_of(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat  ? Storage::kFp32
-         : tensor.scalar_type() == at::kHalf ? Storage::kFp16
-                                             : Storage::kBf16;
+GemmLayer gemm_layer(const LinearWeights& w, Activation activation) {
+  return {w.in, w.out, w.dtype, w.bias.defined(), activation == Activation::kGeluTanh};
 }
-
-template <typename T = void>
-const T* in(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
-}
-
-RowKinds kinds_of(RowSplit split) { return {split.first_row, split.text_rows}; }
 
 // GPU only: guarded by the code that every launcher returns.
 template <typename Call>
@@ -52,15 +43,6 @@ cublasLtHandle_t make_handle() {
 }
 
 }  // namespace
-
-Planner unchecked_planner(int64_t joint_rows) {
-  const auto rows = [joint_rows](const GemmLayer&, const PickGemm& pick) -> RowPlan {
-    return [gemm = pick(joint_rows)](const at::Tensor& x_RK, int64_t, const at::Tensor& workspace_B,
-                                     const at::Tensor& y_RN) { gemm.run(x_RK, workspace_B, y_RN); };
-  };
-  return {.rows = rows,
-          .heads = [](const HeadLayer&, const HeadKernels& kernels) { return kernels.one_by_one; }};
-}
 
 // GPU only: guarded by c10's own checks of each call, which throw.
 CudaOps::CudaOps(const CudaOpsSettings& settings, Planner planner)
@@ -105,29 +87,43 @@ LinearWeights CudaOps::pack_linear(const at::Tensor& weight_NK, const at::Tensor
           .bias = bias_N.defined() ? upload(bias_N.to(weight_NK.scalar_type())) : at::Tensor()};
 }
 
-const RowPlan& CudaOps::row_plan(const GemmLayer& layer) {
-  const auto known = row_plans_.find(layer);
-  if (known != row_plans_.end()) return known->second;
-  const auto pick = [&](int64_t rows) -> PickedGemm {
-    const auto gemm = std::make_shared<Gemm>(handle_.get(), layer, rows);
-    const auto run = [this, gemm](const at::Tensor& x_RK, const at::Tensor& workspace_B,
-                                  const at::Tensor& y_RN) {
-      gemm->run(x_RK, *weights_of_call_, workspace_B, y_RN);
-    };
-    return {gemm->id(), gemm->workspace_bytes(), run};
-  };
-  return row_plans_.emplace(layer, planner_.rows(layer, pick)).first->second;
+// GPU only: guarded by the chooser, which checks what is picked for rows that are shared out.
+RowKernel CudaOps::pick(const GemmLayer& layer, int64_t rows) {
+  const auto gemm = std::make_shared<Gemm>(handle_.get(), layer, rows);
+  return {gemm->id(), gemm->workspace_bytes(), [this, gemm](const RowCall& call) {
+            gemm->run(call.x_RK, *weights_of_call_, call.workspace_B, call.y_RN);
+          }};
+}
+
+// GPU only: guarded by the chooser, which it calls.
+void CudaOps::prepare(const SharedCalls& calls) {
+  for (const SharedLinear& one : calls.linears) {
+    weights_of_call_ = &one.weights;
+    const GemmLayer layer = gemm_layer(one.weights, one.activation);
+    shared_plans_[{layer, one.rows}] = planner_.rows(
+        {one.name, calls.rows, one.rows, one.weights.in, one.weights.out, one.weights.dtype},
+        [&](int64_t rows) { return pick(layer, rows); }, device_);
+  }
+  attend_ = planner_.heads({"attention", calls.heads, calls.rows, calls.head_dim, calls.dtype},
+                           head_kernel(), device_);
 }
 
 at::Tensor CudaOps::linear(const at::Tensor& x_RK, const LinearWeights& weights,
                            const LinearCall& call) {
-  at::Tensor y_RN = at::empty({x_RK.size(0), weights.out}, x_RK.options());
-  if (x_RK.size(0) == 0) return y_RN;
+  const int64_t rows = x_RK.size(0);
+  at::Tensor y_RN = at::empty({rows, weights.out}, x_RK.options());
+  if (rows == 0) return y_RN;
   at::Tensor x = x_RK.contiguous();
   if (reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kGemmAlignment != 0) x = x.clone();
   weights_of_call_ = &weights;
-  row_plan({weights.in, weights.out, weights.dtype, weights.bias.defined(),
-            call.activation == Activation::kGeluTanh})(x, call.first_row, gemm_workspace_B_, y_RN);
+  const GemmLayer layer = gemm_layer(weights, call.activation);
+  if (call.shared.size() > 0) {
+    shared_plans_.at({layer, call.shared})(x, call.first_row, y_RN);
+  } else {
+    RowKernel& kernel = own_kernels_[{layer, rows}];
+    if (!kernel.run) kernel = pick(layer, rows);
+    kernel.run({x, y_RN, gemm_workspace_B_});
+  }
   if (call.activation == Activation::kSilu) at::silu_(y_RN);
   return y_RN;
 }
@@ -137,60 +133,20 @@ at::Tensor CudaOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& no
                                    RowSplit split) {
   const at::Tensor x = x_RD.contiguous();
   at::Tensor y_RD = at::empty(x.sizes(), x.options());
-  launch_here(ModulatedNormCall{.storage = storage_of(x),
-                                .x_RD = in(x),
-                                .y_RD = y_RD.mutable_data_ptr(),
-                                .rows = x.size(0),
-                                .width = x.size(1),
-                                .weight_D = in<float>(norm.weight),
-                                .bias_D = in<float>(norm.bias),
-                                .eps = static_cast<float>(norm.eps),
-                                .text_scale_D = in(scale.text),
-                                .text_shift_D = in(shift.text),
-                                .video_scale_D = in(scale.video),
-                                .video_shift_D = in(shift.video),
-                                .kinds = kinds_of(split)},
-              "modulated norm");
+  ModulatedNormCall call = norm_call(x, norm, shift, scale, split);
+  call.y_RD = y_RD.mutable_data_ptr();
+  launch_here(call, "modulated norm");
   return y_RD;
 }
 
 void CudaOps::gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
                         RowSplit split) {
-  launch_here(GatedAddCall{.storage = storage_of(x_RD),
-                           .x_RD = x_RD.mutable_data_ptr(),
-                           .y_RD = in(y_RD),
-                           .rows = x_RD.size(0),
-                           .width = x_RD.size(1),
-                           .text_gate_D = in(gate.text),
-                           .video_gate_D = in(gate.video),
-                           .kinds = kinds_of(split)},
-              "gated add");
+  launch_here(gate_call(x_RD, y_RD, gate, split), "gated add");
 }
 
-void CudaOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& p, RowSplit split,
-                          at::Tensor& qkv_H3RE) {
-  const int64_t heads = qkv_H3RE.size(0), width = qkv_H3RE.size(3);
-  launch_here(PrepareQkvCall{.storage = storage_of(qkv_R3D),
-                             .x_R3D = in(qkv_R3D),
-                             .y_H3RE = qkv_H3RE.mutable_data_ptr(),
-                             .rows = qkv_R3D.size(0),
-                             .heads = heads,
-                             .width = width,
-                             .x_row_stride = qkv_R3D.stride(0),
-                             .x_part_stride = heads * width,
-                             .y_head_stride = qkv_H3RE.stride(0),
-                             .y_part_stride = qkv_H3RE.stride(1),
-                             .y_row_stride = qkv_H3RE.stride(2),
-                             .q_weight_E = in<float>(p.norm_q.weight),
-                             .q_bias_E = in<float>(p.norm_q.bias),
-                             .k_weight_E = in<float>(p.norm_k.weight),
-                             .k_bias_E = in<float>(p.norm_k.bias),
-                             .q_eps = static_cast<float>(p.norm_q.eps),
-                             .k_eps = static_cast<float>(p.norm_k.eps),
-                             .cos = in<float>(p.cos),
-                             .sin = in<float>(p.sin),
-                             .kinds = kinds_of(split)},
-              "prepare qkv");
+void CudaOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation,
+                          RowSplit split, at::Tensor& qkv_H3RE) {
+  launch_here(qkv_call(qkv_R3D, preparation, split, qkv_H3RE), "prepare qkv");
 }
 
 at::Tensor CudaOps::rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) {
@@ -209,6 +165,16 @@ void CudaOps::norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::
 void CudaOps::add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) { x_CTYX.add_(y_CTYX); }
 at::Tensor CudaOps::upsample(const at::Tensor& x_CTYX, bool in_time) {
   return formulas::upsample(x_CTYX, in_time);
+}
+void CudaOps::fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) {
+  launch_here(fade_call(before_CTYX, tile_CTYX, dim), "tile blend");
+}
+at::Tensor CudaOps::to_rgb(const at::Tensor& x_CTYX) {
+  const at::Tensor x = x_CTYX.contiguous();
+  at::Tensor rgb_TYX3 =
+      at::empty({x.size(1), x.size(2), x.size(3), x.size(0)}, x.options().dtype(at::kByte));
+  launch_here(rgb_call(x, rgb_TYX3), "frames to bytes");
+  return rgb_TYX3;
 }
 
 }  // namespace cogvx::cuda

@@ -5,18 +5,19 @@
 
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/ops/attention_kernel.h"
-#include "core/ops/cuda/plans.h"
+#include "core/ops/cuda/gemm.h"
 #include "core/ops/ops.h"
+#include "core/ops/planner.h"
 
 namespace cogvx::cuda {
 
 struct CudaOpsSettings {
   int device = 0;  // among those the process sees
   AttentionKernel attention = AttentionKernel::kFlash;
-  int64_t joint_rows = 0;  // of the whole sequence: where algorithms are picked
 };
 
 // Ops on one GPU, on the calling thread's current stream. One thread uses it; work is queued and
@@ -32,7 +33,9 @@ class CudaOps final : public Ops {
   // Through pinned memory; returns when the bytes are there.
   at::Tensor download(const at::Tensor& result) override;
   int64_t take_peak_bytes() override;
+  void prepare(const SharedCalls& calls) override;
   LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override;
+  // Throws std::out_of_range for a shared layer that was not prepared.
   at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                     const LinearCall& call) override;
   at::Tensor modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
@@ -53,13 +56,16 @@ class CudaOps final : public Ops {
   void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override;
   void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override;
   at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override;
+  void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override;
+  at::Tensor to_rgb(const at::Tensor& x_CTYX) override;
 
  private:
   struct DestroyHandle {
     void operator()(cublasLtContext* handle) const { cublasLtDestroy(handle); }
   };
-  const RowPlan& row_plan(const GemmLayer& layer);
-  const HeadPlan& head_plan(const at::Tensor& qkv_H3NE);
+  // Multiplies with the weights of the call being made: layers of one shape share it.
+  RowKernel pick(const GemmLayer& layer, int64_t rows);
+  HeadKernel head_kernel();
   // The canonical call: each head on its own, over several streams.
   void attend_one_by_one(const at::Tensor& qkv_H3NE, const at::Tensor& out_HNE);
 
@@ -69,9 +75,10 @@ class CudaOps final : public Ops {
   std::unique_ptr<cublasLtContext, DestroyHandle> handle_;
   at::Tensor gemm_workspace_B_;
   std::vector<c10::cuda::CUDAStream> side_streams_;
-  std::map<GemmLayer, RowPlan> row_plans_;
-  std::map<HeadLayer, HeadPlan> head_plans_;
-  const LinearWeights* weights_of_call_ = nullptr;  // what a RowPlan multiplies with
+  std::map<std::pair<GemmLayer, RowRange>, RowPlan> shared_plans_;  // by rows that are shared
+  std::map<std::pair<GemmLayer, int64_t>, RowKernel> own_kernels_;  // by rows of the call
+  HeadPlan attend_;                                                 // undefined: one by one
+  const LinearWeights* weights_of_call_ = nullptr;
 };
 
 }  // namespace cogvx::cuda

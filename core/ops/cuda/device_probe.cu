@@ -57,6 +57,7 @@ extern "C" __attribute__((visibility("default"))) int cogvx_cuda_probe(CogvxCuda
     probe->abi = kCogvxCudaAbi;
     return kCogvxCudaOtherAbi;
   }
+  const int free_of = probe->free_of;
   *probe = CogvxCudaProbe{};
   probe->abi = kCogvxCudaAbi;
   std::snprintf(probe->architectures, sizeof probe->architectures, "%s", COGVX_CUDA_ARCHITECTURES);
@@ -83,5 +84,12 @@ extern "C" __attribute__((visibility("default"))) int cogvx_cuda_probe(CogvxCuda
     device.supported = is_supported(properties.major, properties.minor);
     device.memory_bytes = properties.totalGlobalMem;
   }
+  if (free_of < 0) return kCogvxCudaOk;
+  size_t free_bytes = 0, total = 0;
+  if (const cudaError_t error = cudaSetDevice(free_of); error != cudaSuccess)
+    return report(probe, error);
+  if (const cudaError_t error = cudaMemGetInfo(&free_bytes, &total); error != cudaSuccess)
+    return report(probe, error);
+  probe->free_bytes = free_bytes;
   return kCogvxCudaOk;
 }

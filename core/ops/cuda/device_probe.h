@@ -7,7 +7,7 @@
 extern "C" {
 
 // Raise with every change of the structs below.
-enum { kCogvxCudaAbi = 2, kCogvxCudaMaxDevices = 64 };
+enum { kCogvxCudaAbi = 3, kCogvxCudaMaxDevices = 64 };
 
 // Why there is no device list; kCogvxCudaOk when there is one.
 enum CogvxCudaStatus {
@@ -35,6 +35,8 @@ struct CogvxCudaProbe {
   // Set by the caller: kCogvxCudaAbi. A plugin with another number touches nothing but `abi`, where
   // it puts its own.
   int32_t abi;
+  // Set by the caller: the device whose free memory is wanted, or -1 for none.
+  int32_t free_of;
   // All the devices there are; `devices` holds the first kCogvxCudaMaxDevices of them.
   int32_t device_count;
   // 1000 * major + 10 * minor; 0 where there is no driver.
@@ -42,12 +44,14 @@ struct CogvxCudaProbe {
   int32_t runtime_version;
   // "80 86 89 ...": what the plugin was compiled for.
   char architectures[128];
+  // Of device free_of; 0 without one.
+  uint64_t free_bytes;
   // The CUDA runtime's own words for a status other than Ok.
   char error[256];
   struct CogvxCudaDevice devices[kCogvxCudaMaxDevices];
 };
 
-// Fills `probe`; returns a CogvxCudaStatus. Creates no CUDA context.
+// Fills `probe`; returns a CogvxCudaStatus. Creates a CUDA context on device free_of and no other.
 typedef int (*CogvxCudaProbeFunction)(struct CogvxCudaProbe* probe);
 #define COGVX_CUDA_PROBE_NAME "cogvx_cuda_probe"
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/ops/chooser.h"
 #include "core/ops/ops.h"
 
 // One matrix multiplication of cuBLASLt with everything that decides its bytes.

@@ -76,18 +76,12 @@ void CudaOps::attend_one_by_one(const at::Tensor& qkv_H3NE, const at::Tensor& ou
   }
 }
 
-const HeadPlan& CudaOps::head_plan(const at::Tensor& qkv_H3NE) {
-  const HeadLayer layer{qkv_H3NE.size(2), qkv_H3NE.size(3), qkv_H3NE.scalar_type()};
-  const auto known = head_plans_.find(layer);
-  if (known != head_plans_.end()) return known->second;
-  const HeadKernels kernels{
-      .id = attention_id(kernel_),
-      .all_at_once = [this](
-                         const at::Tensor& qkv,
-                         const at::Tensor& out) { out.copy_(attend(kernel_, qkv.contiguous())); },
-      .one_by_one = [this](const at::Tensor& qkv,
-                           const at::Tensor& out) { attend_one_by_one(qkv, out); }};
-  return head_plans_.emplace(layer, planner_.heads(layer, kernels)).first->second;
+HeadKernel CudaOps::head_kernel() {
+  const auto all_at_once = [this](const HeadCall& call) {
+    call.out_HNE.copy_(attend(kernel_, call.qkv_H3NE.contiguous()));
+  };
+  const auto each = [this](const HeadCall& c) { attend_one_by_one(c.qkv_H3NE, c.out_HNE); };
+  return {.id = attention_id(kernel_), .run = all_at_once, .run_each = each};
 }
 
 void CudaOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
@@ -99,7 +93,8 @@ void CudaOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun
   }
   if (std::ssize(runs) != qkv_H3NE.size(0))
     throw std::logic_error("attention on a GPU has other runs than heads");
-  if (!runs.empty()) head_plan(qkv_H3NE)(qkv_H3NE, out_HNE);
+  if (attend_) return attend_(qkv_H3NE, out_HNE);
+  attend_one_by_one(qkv_H3NE, out_HNE);
 }
 
 // GPU only: guarded by the allocator's count of refusals: libtorch takes the next plan where one

@@ -27,11 +27,9 @@ int fail(CogvxCudaOpsCall* call, CogvxCudaOpsStatus status, const char* text) {
 // GPU only: guarded by its callee; everything thrown becomes a status and a line.
 void make(CogvxCudaOpsCall* call) {
   const cogvx::cuda::CudaOpsSettings settings{
-      .device = call->device,
-      .attention = static_cast<cogvx::AttentionKernel>(call->attention),
-      .joint_rows = call->joint_rows};
+      .device = call->device, .attention = static_cast<cogvx::AttentionKernel>(call->attention)};
   auto ops = std::make_unique<cogvx::cuda::CudaOps>(
-      settings, cogvx::cuda::unchecked_planner(settings.joint_rows));
+      settings, *static_cast<const cogvx::Planner*>(call->planner));
   const std::string wrong = cogvx::cuda::check_kernels({}, /*stream=*/nullptr);
   if (!wrong.empty()) {
     throw cogvx::DeviceError("the start-up check of our kernels on GPU " +

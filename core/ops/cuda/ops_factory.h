@@ -6,8 +6,8 @@
 // hand over are C++ objects, so both sides are built together: the numbers below say so.
 extern "C" {
 
-// Raise with every change of the structs below, of core/ops/ops.h or of parallel/group.h.
-enum { kCogvxCudaOpsAbi = 1 };
+// Raise with every change of the structs below, of core/ops/ops.h or core/ops/planner.h.
+enum { kCogvxCudaOpsAbi = 2 };
 
 enum CogvxCudaOpsStatus {
   kCogvxCudaOpsOk = 0,
@@ -23,9 +23,9 @@ struct CogvxCudaOpsCall {
   int32_t abi;
   char torch[32];
   // What is wanted.
-  int32_t device;     // among those the process sees
-  int32_t attention;  // cogvx::AttentionKernel
-  int64_t joint_rows;
+  int32_t device;       // among those the process sees
+  int32_t attention;    // cogvx::AttentionKernel
+  const void* planner;  // a cogvx::Planner; the plugin keeps a copy
   // What there is: a cogvx::Ops that the caller deletes, and what it computes with.
   void* ops;
   int32_t cudnn_version;     // 91900 is 9.19.0

@@ -98,6 +98,11 @@ TEST_P(TransformerGolden, BlocksAndTheirPartsAgreeWithDiffusers) {
     exchange.begin_sequence({rows, checkpoint_->transformer.num_attention_heads,
                              checkpoint_->transformer.attention_head_dim, at::kFloat,
                              ops_.device()});
+    ops_.prepare({.rows = rows,
+                  .heads = checkpoint_->transformer.num_attention_heads,
+                  .head_dim = checkpoint_->transformer.attention_head_dim,
+                  .dtype = at::kFloat,
+                  .linears = {}});
     // Makes the position tables of this grid.
     transformer.embed_patches(
         at::zeros({p.at("latent_frames").get<int64_t>(), 16, p.at("latent_height").get<int64_t>(),

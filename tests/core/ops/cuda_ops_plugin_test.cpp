@@ -26,7 +26,7 @@ class CudaOpsPlugin : public testing::Test {
     if (!fs::exists(folder_ / "libcogvx_cuda_ops.so"))
       fs::create_symlink(COGVX_FAKE_CUDA_OPS_PLUGIN, folder_ / "libcogvx_cuda_ops.so");
     setenv("COGVX_FAKE_CUDA_OPS", scene, 1);
-    return make_cuda_ops(folder_ / "libcogvx_cuda.so", {.device = 3, .joint_rows = 130});
+    return make_cuda_ops(folder_ / "libcogvx_cuda.so", {.device = 3});
   }
   template <typename E>
   std::string why_not(const char* scene) {
@@ -90,7 +90,8 @@ TEST_F(CudaOpsPlugin, TheRealOneBringsLibtorchsCudaPart) {
 
 TEST_F(CudaOpsPlugin, TheRealOneRefusesADeviceThatIsNotThereInOneLine) {
   try {
-    make_cuda_ops(test::build_dir() / "lib" / "libcogvx_cuda.so", {.device = 63});
+    make_cuda_ops(test::build_dir() / "lib" / "libcogvx_cuda.so",
+                  {.device = 63, .planner = checked_planner({})});
     FAIL() << "no machine has 64 GPUs";
   } catch (const DeviceError& error) {
     EXPECT_THAT(error.what(), one_line_with_a_cure);

@@ -98,6 +98,15 @@ TEST(CudaPlugin, ReportsEveryDeviceAndWhichCanBeUsed) {
   EXPECT_FALSE(report.devices[1].supported);
 }
 
+TEST(CudaPlugin, FreeMemoryIsThatOfTheDeviceAskedFor) {
+  const FakePlugin fake("two devices");
+  const CudaReport report = probe_cuda(fake.folder());
+  setenv("COGVX_FAKE_CUDA_FREE", "5000000000", 1);
+  EXPECT_EQ(free_device_bytes(report, 0), 5000000000);
+  unsetenv("COGVX_FAKE_CUDA_FREE");
+  EXPECT_EQ(free_device_bytes(report, 1), int64_t{79} << 30);
+}
+
 TEST(CudaPlugin, EveryReasonForNoDeviceHasItsOwnMessage) {
   EXPECT_THAT(why_not("no driver"),
               AllOf(one_line_with_a_cure, HasSubstr("no NVIDIA driver"), HasSubstr("CUDA 13.0")));
@@ -105,7 +114,7 @@ TEST(CudaPlugin, EveryReasonForNoDeviceHasItsOwnMessage) {
               AllOf(one_line_with_a_cure, HasSubstr("serves CUDA 12.2"), HasSubstr("wants 13.0")));
   EXPECT_THAT(why_not("no device"), AllOf(one_line_with_a_cure, HasSubstr("shows no device")));
   EXPECT_THAT(why_not("other abi"),
-              AllOf(one_line_with_a_cure, HasSubstr("speaks version 7"), HasSubstr("program 2")));
+              AllOf(one_line_with_a_cure, HasSubstr("speaks version 7"), HasSubstr("program 3")));
   EXPECT_THAT(why_not("broken"),
               AllOf(one_line_with_a_cure, HasSubstr("system not yet initialized")));
   EXPECT_THAT(why_not("old device"), AllOf(one_line_with_a_cure, HasSubstr("found Old One"),

@@ -1,4 +1,5 @@
-// Stands in for libcogvx_cuda.so where there is no GPU: answers what COGVX_FAKE_CUDA names.
+// Stands in for libcogvx_cuda.so where there is no GPU: answers what COGVX_FAKE_CUDA names. Of a
+// device's 80 GiB, COGVX_FAKE_CUDA_FREE bytes are free, without it nearly all.
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -16,6 +17,7 @@ void set_device(CogvxCudaDevice& device, const char* name, int major, bool suppo
   device.supported = supported;
 }
 
+// "4 new devices": so many, up to 9.
 int fill(CogvxCudaProbe& probe, std::string_view scene) {
   probe.driver_version = 13010;
   probe.runtime_version = 13000;
@@ -42,9 +44,21 @@ int fill(CogvxCudaProbe& probe, std::string_view scene) {
     set_device(probe.devices[0], "Old One", 6, false);
     return kCogvxCudaOk;
   }
+  if (scene.ends_with(" new devices")) {
+    probe.device_count = scene[0] - '0';
+    for (int i = 0; i < probe.device_count; ++i) {
+      set_device(probe.devices[i], "New One", 9, true);
+      std::snprintf(probe.devices[i].uuid, sizeof probe.devices[i].uuid, "GPU-%d", i);
+    }
+    return kCogvxCudaOk;
+  }
   probe.device_count = 2;
   set_device(probe.devices[0], "New One", 9, true);
   set_device(probe.devices[1], "Old One", 6, false);
+  if (probe.free_of >= 0) {
+    const char* left = std::getenv("COGVX_FAKE_CUDA_FREE");
+    probe.free_bytes = left == nullptr ? 79ULL << 30 : std::strtoull(left, nullptr, 10);
+  }
   return kCogvxCudaOk;
 }
 

@@ -1,11 +1,14 @@
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <ostream>
 #include <utility>
 #include <vector>
 
+#include "core/base/errors.h"
 #include "core/ops/sequential_offload.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/tiny_models.h"
@@ -131,7 +134,7 @@ TEST_P(OnADevice, LatentsAndFramesOfAWholeRunAreTheHosts) {
   params["num_frames"] = 5;
   params["steps"] = 2;
   Request request = golden_request(*checkpoint_, params, 5, dtype());
-  request.vae_tile = {.height = 96, .width = 80};
+  request.vae_tile = {.height = 48, .width = 80};
   const TransformerConfig& config = checkpoint_->transformer;
   const TextStates text{.prompt = random({config.max_text_seq_length, config.text_embed_dim}),
                         .negative = random({config.max_text_seq_length, config.text_embed_dim})};
@@ -139,13 +142,37 @@ TEST_P(OnADevice, LatentsAndFramesOfAWholeRunAreTheHosts) {
     Transformer transformer = load_transformer(*checkpoint_, dtype(), ops);
     const at::Tensor latents = run_denoise(request, *checkpoint_, transformer, text).final;
     const VaeDecoder decoder = load_vae(*checkpoint_, dtype(), ops);
+    if (&ops == &device_) moved();
     return std::pair{latents, decode_frames(request, *checkpoint_, decoder, latents)};
   };
   const auto [latents, frames] = run(device_);
+  // Each of the tiles, of one chunk, comes back for whoever blends them, and goes there; of the
+  // video only the bytes come back.
+  const auto tiles = std::ssize(plan_tiles(request.vae_tile, 8, 12).tiles);
+  ASSERT_EQ(tiles, 4);
+  EXPECT_EQ(moved(), (DeviceTraffic{2 * tiles, tiles + 1}));
   const auto [wanted_latents, wanted_frames] = run(cpu_);
   EXPECT_TRUE(same_bytes(latents, wanted_latents));
   EXPECT_TRUE(same_bytes(frames, wanted_frames));
-  moved();
+}
+
+TEST_P(OnADevice, AFrameThatIsNotFiniteIsSeenThereInTheHostsWords) {
+  // One latent frame makes one frame of the video here, and nothing bounds what the decoder gives.
+  at::Tensor latents = random({1, checkpoint_->vae.latent_channels, 4, 6});
+  latents[0][0][1][1] = std::numeric_limits<float>::infinity();
+  Request request;
+  const auto refusal = [&](Ops& ops) -> std::string {
+    const VaeDecoder decoder = load_vae(*checkpoint_, dtype(), ops);
+    try {
+      decode_frames(request, *checkpoint_, decoder, latents.unsqueeze(0));
+    } catch (const NumericError& error) {
+      return error.what();
+    }
+    return "nothing";
+  };
+  EXPECT_THAT(refusal(device_),
+              testing::StartsWith("decode: frame 0 has values that are not finite"));
+  EXPECT_EQ(refusal(device_), refusal(cpu_));
 }
 
 TEST_P(OnADevice, ComponentsLeaveTheDeviceWhenTheyGo) {
@@ -207,6 +234,21 @@ TEST_P(OnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBy
   const std::vector<const void*> first = std::exchange(layers.packed, {});
   forward(transformer);
   EXPECT_EQ(layers.packed, first);
+}
+
+TEST_P(OnADevice, SequentialOffloadBringsTheTextEncodersLayersForEachPrompt) {
+  const GoldenCase any = golden_cases("tiny-2b", "pipeline").front();
+  const auto encode = [&](Ops& ops) {
+    return encode_ids(*checkpoint_, any.output("prompt_ids"), dtype(), ops);
+  };
+  auto watch = std::make_unique<LayerWatch>(device_);
+  LayerWatch& layers = *watch;
+  SequentialOffload offload(std::move(watch));
+  EXPECT_TRUE(same_bytes(encode(offload), encode(cpu_)));
+  // q, k, v, o and three of the feed-forward.
+  const int64_t uses = 7 * checkpoint_->text_encoder.num_layers;
+  ASSERT_EQ(std::ssize(layers.packed_before_use), uses);
+  for (int64_t i = 0; i < uses; ++i) EXPECT_EQ(layers.packed_before_use[i], i + 1);
 }
 
 // What makes the tests above able to fail.

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "core/base/thread_pool.h"
+#include "core/ops/cpu/cpu_ops.h"
 #include "core/pipeline/request.h"
 #include "tests/support/golden.h"
 
@@ -78,8 +80,14 @@ TEST(PlanTiles, NoLargerThanATileIsOnePiece) {
       << "one row too many and both dimensions are tiled";
 }
 
+class BlendTiles : public testing::Test {
+ protected:
+  ThreadPool pool_{1};
+  CpuOps ops_{pool_};
+};
+
 // Tiles cut from one picture blend back into it: what overlaps is equal.
-TEST(BlendTiles, CutsOfOnePictureGiveThePicture) {
+TEST_F(BlendTiles, CutsOfOnePictureGiveThePicture) {
   const int64_t height = 23;
   const int64_t width = 31;
   const at::Tensor picture = at::arange(3 * 2 * height * 8 * width * 8, at::kFloat)
@@ -92,12 +100,12 @@ TEST(BlendTiles, CutsOfOnePictureGiveThePicture) {
     tiles.push_back(
         picture.narrow(2, t.top * 8, t.height * 8).narrow(3, t.left * 8, t.width * 8).clone());
   }
-  const at::Tensor blended = blend_tiles(layout, tiles);
+  const at::Tensor blended = blend_tiles(layout, tiles, ops_);
   ASSERT_EQ(blended.sizes(), picture.sizes());
   EXPECT_LE(difference(blended, picture).max_abs, 1e-6);
 }
 
-TEST(BlendTiles, FadesLinearlyFromTheBlendedNeighbour) {
+TEST_F(BlendTiles, FadesLinearlyFromTheBlendedNeighbour) {
   // Four tiles of one constant each; every blend as the reference does it, above before left.
   const TileLayout layout{.tiles = {{0, 0, 1, 1}, {0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 1, 1}},
                           .columns = 2,
@@ -107,7 +115,7 @@ TEST(BlendTiles, FadesLinearlyFromTheBlendedNeighbour) {
                           .kept_width = 4};
   std::vector<at::Tensor> tiles;
   for (const double value : {0.0, 8.0, 16.0, 32.0}) tiles.push_back(at::full({1, 1, 4, 4}, value));
-  const at::Tensor found = blend_tiles(layout, tiles)[0][0];
+  const at::Tensor found = blend_tiles(layout, tiles, ops_)[0][0];
   // The corner: 32 fades from above (0, 4, 8 already blended), and that from the left.
   const at::Tensor wanted = at::tensor({0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //
                                         0.,  0.,  0.,  0.,  0.,  4.,  8.,  8.,   //

@@ -10,7 +10,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
-#include "core/ops/cuda/kernels.h"
+#include "core/ops/cuda/kernel_calls.h"
 #include "tests/support/launch_emulator.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -26,23 +26,10 @@ inline at::Tensor numbers(const std::string& name, const std::vector<int64_t>& s
   return tensor.to(dtype);
 }
 
-inline cuda::Storage storage_of(at::ScalarType dtype) {
-  if (dtype == at::kFloat) return cuda::Storage::kFp32;
-  return dtype == at::kHalf ? cuda::Storage::kFp16 : cuda::Storage::kBf16;
-}
-
 // CPU ops know no fp16. All their arithmetic is fp32 with one rounding where they store, so that
 // fp32 on the same values, rounded at the end, is what they would give.
 inline at::ScalarType cpu_dtype(at::ScalarType dtype) {
   return dtype == at::kHalf ? at::kFloat : dtype;
-}
-
-inline const float* floats(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
-
-inline const void* place(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr() : nullptr;
 }
 
 inline void watch_input(GridWatch& watch, const std::string& name, const at::Tensor& tensor) {

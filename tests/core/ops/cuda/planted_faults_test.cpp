@@ -28,12 +28,12 @@ class PlantedFaults : public testing::Test {
     watch_input(watch_, "x", x_);
     watch_output(watch_, "y", y_);
     watch_input(watch_, "vector", vector_);
-    return cuda::make<float>(cuda::ModulatedNormCall{.x_RD = place(x_),
+    return cuda::make<float>(cuda::ModulatedNormCall{.x_RD = cuda::place(x_),
                                                      .y_RD = y_.mutable_data_ptr(),
                                                      .rows = kRows,
                                                      .width = kWidth,
-                                                     .weight_D = floats(vector_),
-                                                     .bias_D = floats(vector_),
+                                                     .weight_D = cuda::place<float>(vector_),
+                                                     .bias_D = cuda::place<float>(vector_),
                                                      .eps = 1e-5F},
                              watch_);
   }
@@ -42,19 +42,19 @@ class PlantedFaults : public testing::Test {
     watch_input(watch_, "y", y_);
     watch_input(watch_, "vector", vector_);
     return cuda::make<float>(cuda::GatedAddCall{.x_RD = x_.mutable_data_ptr(),
-                                                .y_RD = place(y_),
+                                                .y_RD = cuda::place(y_),
                                                 .rows = kRows,
                                                 .width = kWidth,
-                                                .text_gate_D = place(vector_),
-                                                .video_gate_D = place(vector_)},
+                                                .text_gate_D = cuda::place(vector_),
+                                                .video_gate_D = cuda::place(vector_)},
                              watch_);
   }
   Qkv qkv() {
     watch_input(watch_, "qkv", qkv_);
     watch_output(watch_, "send", send_);
     watch_input(watch_, "vector", vector_);
-    const float* v = floats(vector_);
-    return cuda::make<float>(cuda::PrepareQkvCall{.x_R3D = place(qkv_),
+    const float* v = cuda::place<float>(vector_);
+    return cuda::make<float>(cuda::PrepareQkvCall{.x_R3D = cuda::place(qkv_),
                                                   .y_H3RE = send_.mutable_data_ptr(),
                                                   .rows = kRows,
                                                   .heads = kHeads,
@@ -232,11 +232,11 @@ TEST_F(PlantedFaults, ElementsNobodyAskedForAreSeen) {
   watch_input(watch_, "y", y_);
   watch_input(watch_, "vector", vector_);
   watch_.run(cuda::GatedAddCall{.x_RD = x_.mutable_data_ptr(),
-                                .y_RD = place(y_),
+                                .y_RD = cuda::place(y_),
                                 .rows = 1,
                                 .width = kWidth,
-                                .text_gate_D = place(vector_),
-                                .video_gate_D = place(vector_)});
+                                .text_gate_D = cuda::place(vector_),
+                                .video_gate_D = cuda::place(vector_)});
   EXPECT_EQ(watch_.count(Fault::kWrittenUnasked), kWidth);
 }
 

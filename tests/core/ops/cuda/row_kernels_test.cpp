@@ -35,19 +35,9 @@ TEST_P(CudaKernels, ModulatedNormIsTheCpusBitForBit) {
            {norm.weight, norm.bias, scale.text, scale.video, shift.text, shift.video}) {
         watch_input(watch, "a vector", t);
       }
-      watch.run(cuda::ModulatedNormCall{.storage = storage_of(GetParam()),
-                                        .x_RD = place(x),
-                                        .y_RD = y.mutable_data_ptr(),
-                                        .rows = shape.rows,
-                                        .width = shape.width,
-                                        .weight_D = floats(norm.weight),
-                                        .bias_D = floats(norm.bias),
-                                        .eps = 1e-5F,
-                                        .text_scale_D = place(scale.text),
-                                        .text_shift_D = place(shift.text),
-                                        .video_scale_D = place(scale.video),
-                                        .video_shift_D = place(shift.video),
-                                        .kinds = kinds});
+      cuda::ModulatedNormCall call = cuda::norm_call(x, norm, shift, scale, split_of(kinds));
+      call.y_RD = y.mutable_data_ptr();
+      watch.run(call);
       EXPECT_TRUE(watch.clean()) << watch.report();
       const at::Tensor wanted =
           ops_.modulated_norm(for_cpu(x), norm, {for_cpu(shift.text), for_cpu(shift.video)},
@@ -62,14 +52,9 @@ TEST_P(CudaKernels, ModulatedNormWithoutVectorsIsThePlainNorm) {
   const NormWeights norm{numbers("weight", {480}, at::kFloat, 1, 0.3), numbers("bias", {480}),
                          1e-3};
   at::Tensor y = at::empty(x.sizes(), x.options());
-  EXPECT_TRUE(run_on_host(cuda::ModulatedNormCall{.storage = storage_of(GetParam()),
-                                                  .x_RD = place(x),
-                                                  .y_RD = y.mutable_data_ptr(),
-                                                  .rows = 65,
-                                                  .width = 480,
-                                                  .weight_D = floats(norm.weight),
-                                                  .bias_D = floats(norm.bias),
-                                                  .eps = 1e-3F}));
+  cuda::ModulatedNormCall call = cuda::norm_call(x, norm, {}, {}, {});
+  call.y_RD = y.mutable_data_ptr();
+  EXPECT_TRUE(run_on_host(call));
   const at::Tensor wanted = ops_.modulated_norm(for_cpu(x), norm, {}, {}, {});
   EXPECT_TRUE(equal_bits(y, wanted.to(GetParam())));
 }
@@ -88,14 +73,7 @@ TEST_P(CudaKernels, GatedAddIsTheCpusBitForBit) {
       GridWatch watch;
       watch_output(watch, "x", x);
       for (const at::Tensor& t : {y, gate.text, gate.video}) watch_input(watch, "y or a gate", t);
-      watch.run(cuda::GatedAddCall{.storage = storage_of(GetParam()),
-                                   .x_RD = x.mutable_data_ptr(),
-                                   .y_RD = place(y),
-                                   .rows = shape.rows,
-                                   .width = shape.width,
-                                   .text_gate_D = place(gate.text),
-                                   .video_gate_D = place(gate.video),
-                                   .kinds = kinds});
+      watch.run(cuda::gate_call(x, y, gate, split_of(kinds)));
       EXPECT_TRUE(watch.clean()) << watch.report();
       EXPECT_TRUE(equal_bits(x, wanted.to(GetParam())));
     }
@@ -137,30 +115,6 @@ SendBuffer send_buffer(QkvShape s, at::ScalarType dtype) {
   return buffer;
 }
 
-cuda::PrepareQkvCall qkv_call(QkvShape s, const at::Tensor& qkv, const QkPreparation& p,
-                              const at::Tensor& out_H3RE, RowKinds kinds) {
-  return {.storage = storage_of(qkv.scalar_type()),
-          .x_R3D = place(qkv),
-          .y_H3RE = out_H3RE.mutable_data_ptr(),
-          .rows = s.rows,
-          .heads = s.heads,
-          .width = s.width,
-          .x_row_stride = 3 * s.heads * s.width,
-          .x_part_stride = s.heads * s.width,
-          .y_head_stride = out_H3RE.stride(0),
-          .y_part_stride = out_H3RE.stride(1),
-          .y_row_stride = out_H3RE.stride(2),
-          .q_weight_E = floats(p.norm_q.weight),
-          .q_bias_E = floats(p.norm_q.bias),
-          .k_weight_E = floats(p.norm_k.weight),
-          .k_bias_E = floats(p.norm_k.bias),
-          .q_eps = static_cast<float>(p.norm_q.eps),
-          .k_eps = static_cast<float>(p.norm_k.eps),
-          .cos = floats(p.cos),
-          .sin = floats(p.sin),
-          .kinds = kinds};
-}
-
 QkPreparation preparation(int64_t width, int64_t video_rows, bool rotate) {
   const auto norm = [&](const std::string& name) {
     return NormWeights{numbers(name + ".weight", {width}, at::kFloat, 1, 0.2),
@@ -195,10 +149,10 @@ TEST_P(CudaKernels, PrepareQkvIsTheCpusBitForBit) {
           watch_input(watch, "a weight or a position", t);
         }
         const bool rotated = rotate && video > 0;
-        watch.run(qkv_call(
-            s, qkv,
+        watch.run(cuda::qkv_call(
+            qkv,
             {p.norm_q, p.norm_k, rotated ? p.cos : at::Tensor(), rotated ? p.sin : at::Tensor()},
-            buffer.view_H3RE, kinds));
+            split_of(kinds), buffer.view_H3RE));
         EXPECT_TRUE(watch.clean()) << watch.report();
         at::Tensor wanted =
             at::empty({s.heads, 3, s.rows, s.width}, qkv.options().dtype(cpu_dtype(GetParam())));
@@ -210,7 +164,7 @@ TEST_P(CudaKernels, PrepareQkvIsTheCpusBitForBit) {
 }
 
 TEST_P(CudaKernels, NoRowsAreNoWork) {
-  const cuda::Storage storage = storage_of(GetParam());
+  const cuda::Storage storage = cuda::storage_of(GetParam());
   EXPECT_TRUE(run_on_host(cuda::ModulatedNormCall{.storage = storage, .width = 192}));
   EXPECT_TRUE(run_on_host(cuda::GatedAddCall{.storage = storage, .width = 192}));
   EXPECT_TRUE(run_on_host(cuda::PrepareQkvCall{.storage = storage, .heads = 3, .width = 64}));

@@ -1,7 +1,4 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/clamp.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/round.h>
 
 #include <cmath>
 
@@ -24,25 +21,14 @@ struct Seam {
   cuda::BlendCall call;
 };
 
-// What a caller does at one seam of blend_tiles: its last lines, these first lines.
+// What blend_tiles does at one seam: last lines of one tile, first lines of the next.
 Seam seam(const at::Tensor& before, const at::Tensor& tile, FadeAxis axis, int64_t extent) {
   const int dim = dim_of(axis);
   const int64_t lines = std::min({before.size(dim), tile.size(dim), extent});
   Seam s{.before = before.narrow(dim, before.size(dim) - lines, lines),
          .tile = tile.narrow(dim, 0, lines),
          .call = {}};
-  // The neighbour may be larger across the seam.
-  s.before = s.before.narrow(5 - dim, 0, tile.size(5 - dim));
-  s.call = {.storage = storage_of(tile.scalar_type()),
-            .before_CTYX = place(s.before),
-            .tile_CTYX = s.tile.mutable_data_ptr(),
-            .channels = tile.size(0),
-            .frames = tile.size(1),
-            .height = s.tile.size(2),
-            .width = s.tile.size(3),
-            .axis = axis};
-  std::copy_n(s.before.strides().begin(), 4, s.call.before_strides);
-  std::copy_n(s.tile.strides().begin(), 4, s.call.tile_strides);
+  s.call = cuda::fade_call(s.before, s.tile, dim);
   return s;
 }
 
@@ -94,7 +80,7 @@ TEST_P(CudaVideoKernels, BlendIsTheCpusBitForBit) {
       const at::Tensor before = own("before", size);
       const at::Tensor tile = own("tile", size);
       const at::Tensor wanted = tile.clone();
-      blend_tiles(two_tiles(axis, shape.extent), {before.clone(), wanted});
+      blend_tiles(two_tiles(axis, shape.extent), {before.clone(), wanted}, ops_);
       const Seam s = seam(before, tile, axis, shape.extent);
       GridWatch watch;
       watch_input(watch, "before", before);
@@ -116,7 +102,7 @@ TEST_P(CudaVideoKernels, SeamsInOrderMakeTheCpusPicture) {
     tiles.push_back(own("tile" + std::to_string(tiles.size()), {3, 2, height, width}));
     wanted.push_back(tiles.back().clone());
   }
-  blend_tiles(layout, wanted);
+  blend_tiles(layout, wanted, ops_);
   for (size_t i = 0; i < tiles.size(); ++i) {
     std::vector<Seam> seams;
     if (i >= 2) seams.push_back(seam(tiles[i - 2], tiles[i], FadeAxis::kY, layout.blend_height));
@@ -124,22 +110,6 @@ TEST_P(CudaVideoKernels, SeamsInOrderMakeTheCpusPicture) {
     for (const Seam& s : seams) EXPECT_TRUE(run_on_host(s.call));
     EXPECT_TRUE(equal_bits(tiles[i], wanted[i])) << "tile " << i;
   }
-}
-
-// core/pipeline/stages.cpp's to_rgb, frame by frame there and at once here.
-at::Tensor cpu_rgb(const at::Tensor& video_CTYX) {
-  const at::Tensor unit = at::clamp(video_CTYX * 0.5 + 0.5, 0, 1).to(at::kFloat);
-  return at::round(unit * 255.0).to(at::kByte).permute({1, 2, 3, 0}).contiguous();
-}
-
-cuda::RgbCall rgb_call(const at::Tensor& video, const at::Tensor& rgb) {
-  return {.storage = storage_of(video.scalar_type()),
-          .x_CTYX = place(video),
-          .rgb_TYX3 = rgb.mutable_data_ptr<uint8_t>(),
-          .x_strides = {video.stride(0), video.stride(1), video.stride(2)},
-          .frames = video.size(1),
-          .height = video.size(2),
-          .width = video.size(3)};
 }
 
 TEST_P(CudaVideoKernels, BytesAreTheCpus) {
@@ -157,9 +127,9 @@ TEST_P(CudaVideoKernels, BytesAreTheCpus) {
     GridWatch watch;
     watch_input(watch, "video", video);
     watch_output(watch, "rgb", rgb);
-    watch.run(rgb_call(video, rgb));
+    watch.run(cuda::rgb_call(video, rgb));
     EXPECT_TRUE(watch.clean()) << watch.report();
-    EXPECT_TRUE(equal_bits(rgb, cpu_rgb(video)));
+    EXPECT_TRUE(equal_bits(rgb, ops_.to_rgb(video)));
   }
 }
 
@@ -172,8 +142,8 @@ TEST_P(CudaVideoKernels, EveryFiniteNumberHasTheCpusByte) {
   at::Tensor video = as_half.to(GetParam(), /*non_blocking=*/false, /*copy=*/true);
   video = video.masked_fill(video.ne(video), 0).view({3, 1, 256, 256});
   const at::Tensor rgb = at::empty({1, 256, 256, 3}, at::kByte);
-  EXPECT_TRUE(run_on_host(rgb_call(video, rgb)));
-  EXPECT_TRUE(equal_bits(rgb, cpu_rgb(video)));
+  EXPECT_TRUE(run_on_host(cuda::rgb_call(video, rgb)));
+  EXPECT_TRUE(equal_bits(rgb, ops_.to_rgb(video)));
 }
 
 // Numbers that lie, after fp32's own roundings, exactly between two bytes.

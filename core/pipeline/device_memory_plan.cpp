@@ -1,0 +1,122 @@
+#include "core/pipeline/device_memory_plan.h"
+
+#include <algorithm>
+
+#include "core/ops/formulas.h"
+#include "core/pipeline/component_sizes.h"
+#include "core/vae/tiles.h"
+
+namespace cogvx {
+namespace {
+
+constexpr int64_t kFp32Bytes = 4;
+constexpr int64_t kColours = 3;
+
+// Scores [H, T, T] of one layer from the product on: themselves, in fp32, and their softmax.
+int64_t text_score_bytes(int64_t bytes) { return bytes == kFp32Bytes ? 2 * bytes : bytes + 8; }
+
+int64_t plan_text(const Checkpoint& checkpoint, const Request& request, Offload offload) {
+  const T5Config& c = checkpoint.text_encoder;
+  const int64_t bytes = element_bytes(request.dtype);
+  const int64_t tokens = request.max_text_tokens;
+  const int64_t inner = c.num_heads * c.d_kv;
+  const int64_t linear = offload == Offload::kNone ? 4 * inner * c.d_model + 3 * c.d_model * c.d_ff
+                                                   : std::max(inner, c.d_ff) * c.d_model;
+  const int64_t scores = c.num_heads * tokens * tokens;
+  const int64_t prompts = request.uses_guidance() ? 2 : 1;
+  // All prompts, and one with its norm in a layer; there q, k, v and scores, or gate and up with
+  // the six that gated_gelu makes of them.
+  const int64_t states = (prompts + 2) * tokens * c.d_model * bytes;
+  const int64_t attention = 3 * tokens * inner * bytes + scores * text_score_bytes(bytes);
+  const int64_t feed_forward = 8 * tokens * c.d_ff * bytes;
+  return (linear + 2 * c.d_model) * bytes + scores * bytes + states +
+         std::max(attention, feed_forward);
+}
+
+// What attention of the share's heads makes beside its input and output.
+int64_t attention_bytes(const TransformerConfig& c, const Request& request,
+                        const DeviceShare& share, int64_t joint) {
+  const int64_t bytes = element_bytes(request.dtype);
+  const int64_t head = joint * c.attention_head_dim;
+  const int64_t own = share.heads * head * bytes;
+  if (request.attention != AttentionKernel::kMath) return own + 4 * head * bytes;
+  // In fp32: q, k, v where they are not yet, scaled q, the result in parts and whole; scores and
+  // their softmax.
+  const int64_t copies = bytes == kFp32Bytes ? 3 : 6;
+  const int64_t scores = 2 * std::min(formulas::kQueryChunk, joint) * joint;
+  return share.attention_streams * (copies * head + scores) * kFp32Bytes;
+}
+
+int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const DeviceShare& share,
+                     Offload offload) {
+  const TransformerConfig& c = checkpoint.transformer;
+  const int64_t bytes = element_bytes(request.dtype);
+  const int64_t d = c.width();
+  const int64_t joint = joint_rows(request, checkpoint);
+  const int64_t video = joint - request.max_text_tokens;
+  const int64_t one = share.rows * d * bytes;
+  const bool resident = offload == Offload::kNone;
+  const int64_t norms = (c.num_layers * 4 * (d + c.attention_head_dim) + 4 * d) * kFp32Bytes;
+  const int64_t weights = resident ? transformer_parameters(c) * bytes : norms;
+  const int64_t positions = c.use_rotary_positional_embeddings
+                                ? 2 * video * c.attention_head_dim * kFp32Bytes
+                                : std::min(share.rows, video) * d * bytes;
+  const int64_t modulation = (12 * d + 4 * c.time_embed_dim) * bytes;
+  const auto brought = [&](int64_t elements) { return resident ? 0 : elements * bytes; };
+  // Normed rows with q, k, v; attention; normed rows or the result with the wide hidden ones.
+  const int64_t block =
+      std::max({4 * one + brought(3 * d * d), attention_bytes(c, request, share, joint),
+                5 * one + brought(4 * d * d), brought(6 * d * c.time_embed_dim)});
+  // A layer's input once and its result twice; the feed-forward's is the largest.
+  const int64_t check = 9 * share.checked_rows * d * bytes + brought(4 * d * d);
+  return weights + share.exchange_bytes + positions + one + modulation + std::max(block, check);
+}
+
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
+                    const DeviceShare& share) {
+  const int64_t bytes = element_bytes(request.dtype);
+  // Of one group at a time, in fp32: centred, times its factor, the sum; and x where it is not yet.
+  const int64_t copies = bytes == kFp32Bytes ? 3 : 4;
+  const int64_t groups = checkpoint.vae.norm_num_groups;
+  const DecoderWork work{
+      .convolution = [](int64_t in, int64_t out,
+                        int64_t frames) { return in * (frames + 2) + out * frames; },
+      .frame_convolution = [](int64_t channels, int64_t frames) { return 2 * channels * frames; },
+      .norm =
+          [&](int64_t channels, int64_t frames) {
+            return copies * (channels / groups) * frames * kFp32Bytes / bytes;
+          }};
+  const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
+  const int64_t beside = sizes.weights * bytes + share.exchange_bytes;
+  if (!share.joins_tiles) return beside + sizes.peak * bytes;
+  const LatentShape latents = latent_shape(request, checkpoint);
+  const int64_t line = decoded_frames(latents.frames) * kColours;
+  const int64_t video = request.height * request.width * line;
+  int64_t tiles = 0;
+  const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
+  for (const Tile& tile : layout.tiles)
+    tiles += tile.height * tile.width * kSpatialCompression * kSpatialCompression * line;
+  // Tiles, rows of them and the whole; or the whole and its bytes.
+  const int64_t joining = layout.tiles.size() > 1 ? (tiles + 2 * video) * bytes : 0;
+  return beside + std::max({sizes.peak * bytes, joining, video * (bytes + 1)});
+}
+
+}  // namespace
+
+DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request) {
+  const TransformerConfig& c = checkpoint.transformer;
+  const int64_t rows = joint_rows(request, checkpoint);
+  return {.rows = rows,
+          .heads = c.num_attention_heads,
+          .exchange_bytes = 4 * rows * c.width() * element_bytes(request.dtype)};
+}
+
+MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
+                              const DeviceShare& share, Offload offload) {
+  const int64_t held = share.held_bytes;
+  return {.encode_text = share.encodes_text ? held + plan_text(checkpoint, request, offload) : 0,
+          .denoise = held + plan_denoise(checkpoint, request, share, offload),
+          .decode = held + plan_decode(checkpoint, request, share)};
+}
+
+}  // namespace cogvx

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "core/pipeline/memory_plan.h"
+
+namespace cogvx {
+
+// Which weights lie on the device: those of the stage at hand, or one linear layer's at a time
+// (core/ops/sequential_offload.h).
+enum class Offload { kNone, kSequential };
+
+// What one process computes of a run, and what its device holds beside that.
+struct DeviceShare {
+  int64_t rows = 0;            // of the joint sequence
+  int64_t heads = 0;           // that it attends
+  int64_t exchange_bytes = 0;  // buffers of its sequence exchange, from denoising to the end
+  bool encodes_text = true;
+  bool joins_tiles = true;
+  int64_t checked_rows = 0;       // for which kernels are checked first
+  int64_t attention_streams = 1;  // on which heads are attended side by side
+  int64_t held_bytes = 0;         // by the Ops, always
+};
+// Of a process that does all of it and exchanges nothing (IdentityExchange).
+DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request);
+
+// The most bytes of each stage that lie on the device at once, as Ops::take_peak_bytes counts them:
+// weights, activations, the exchange's buffers, and a convolution's workspace, which is taken to be
+// as large as its input and output (libraries that want another layout copy both). 0: the stage
+// needs none.
+MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
+                              const DeviceShare& share, Offload offload);
+
+}  // namespace cogvx
