@@ -63,6 +63,7 @@ void set_option(const OptionSpec& spec, const std::string& text, Options& option
                  [&](int64_t Options::*m) { options.*m = parse_whole(name, text); },
                  [&](std::optional<int64_t> Options::*m) { options.*m = parse_whole(name, text); },
                  [&](double Options::*m) { options.*m = parse_real(name, text); },
+                 [&](std::optional<double> Options::*m) { options.*m = parse_real(name, text); },
                  [&](bool Options::*m) { options.*m = true; }},
       spec.target);
 }
@@ -134,6 +135,9 @@ json option_value(const OptionSpec& spec, const Options& options) {
                                  return options.*m ? json(*(options.*m)) : json();
                                },
                                [&](std::optional<int64_t> Options::*m) {
+                                 return options.*m ? json(*(options.*m)) : json();
+                               },
+                               [&](std::optional<double> Options::*m) {
                                  return options.*m ? json(*(options.*m)) : json();
                                },
                                [&](auto m) { return json(options.*m); }},

@@ -9,6 +9,7 @@
 #include "app/idle_processes.h"
 #include "app/memory_check.h"
 #include "app/prompts.h"
+#include "app/task.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
 #include "core/schedule/scheduler.h"
@@ -52,10 +53,19 @@ void check_size(const Options& options, const ModelKind& kind, const Request& r)
   const bool trained = std::any_of(kind.sizes.begin(), kind.sizes.end(), [&](io::FrameSize s) {
     return s.width == r.width && s.height == r.height;
   });
-  if (trained || options.allow_untrained_size) return;
+  const auto [shortest, longest] = std::minmax(r.width, r.height);
+  const bool by_rule = kind.size_rule && shortest >= kind.size_rule->shortest_min &&
+                       shortest <= kind.size_rule->shortest_max &&
+                       longest <= kind.size_rule->longest_max;
+  if (trained || by_rule || options.allow_untrained_size) return;
   std::string sizes;
   for (const io::FrameSize& s : kind.sizes)
     sizes += (sizes.empty() ? "" : ", ") + size_text(s.width, s.height);
+  if (kind.size_rule) {
+    sizes += ", or a short side of " + std::to_string(kind.size_rule->shortest_min) + " to " +
+             std::to_string(kind.size_rule->shortest_max) + " and a long one up to " +
+             std::to_string(kind.size_rule->longest_max);
+  }
   throw UsageError("--width x --height is " + size_text(r.width, r.height) + ", a " + kind.name +
                    " model was trained at " + sizes + "; use that, or pass --allow-untrained-size");
 }
@@ -71,11 +81,12 @@ void check_frames(const Options& options, const ModelKind& kind, const Request& 
     const int64_t nearest =
         *std::min_element(kind.frames.begin(), kind.frames.end(),
                           [&](int64_t a, int64_t b) { return distance(a) < distance(b); });
+    const int64_t step = kind.frames.size() > 1 ? kind.frames[1] - kind.frames[0] : 8;
     if (!options.allow_untrained_size) {
-      throw UsageError(
-          "--frames is " + std::to_string(r.num_frames) + ", a " + kind.name +
-          " model was trained at 8N+1 frames up to " + std::to_string(kind.frames.back()) +
-          "; nearest: " + std::to_string(nearest) + " (or pass --allow-untrained-size)");
+      throw UsageError("--frames is " + std::to_string(r.num_frames) + ", a " + kind.name +
+                       " model was trained at " + std::to_string(step) + "N+1 frames up to " +
+                       std::to_string(kind.frames.back()) + "; nearest: " +
+                       std::to_string(nearest) + " (or pass --allow-untrained-size)");
     }
   }
   const int64_t decoded = decoded_frames(latent_frames(r.num_frames));
@@ -162,9 +173,15 @@ uint64_t choose_seed(int64_t seed) {
 void choose_scheduler(const Options& options, const Checkpoint& checkpoint, const ModelKind& kind,
                       Request& r) {
   r.scheduler = checkpoint.scheduler;
-  r.scheduler.kind = options.scheduler == "ddim"  ? SchedulerKind::kDdim
-                     : options.scheduler == "dpm" ? SchedulerKind::kDpm
-                                                  : kind.scheduler;
+  r.scheduler.kind = options.scheduler == "ddim"           ? SchedulerKind::kDdim
+                     : options.scheduler == "dpm"          ? SchedulerKind::kDpm
+                     : options.scheduler == "generic-ddim" ? SchedulerKind::kGenericDdim
+                                                           : kind.scheduler;
+  if (r.task == Task::kControl && r.scheduler.kind == SchedulerKind::kDpm) {
+    throw UsageError(
+        "--scheduler dpm does not take a control video (nor does diffusers); use generic-ddim or "
+        "ddim");
+  }
   r.scheduler.timestep_spacing = TimestepSpacing::kTrailing;
   r.dynamic_cfg = options.dynamic_cfg == "auto" ? r.scheduler.kind == SchedulerKind::kDpm
                                                 : options.dynamic_cfg == "on";
@@ -228,9 +245,8 @@ Placement choose_placement(const Options& options, const LocalPlace& here) {
   const bool on_gpu = options.device == "cuda";
   if (on_gpu && options.sp_mode == "gather") {
     throw UsageError(
-        "--sp-mode gather splits heads by rows, a GPU's kernels give the same bytes for whole "
-        "heads "
-        "only; use --sp-mode ulysses with --device cuda");
+        "--sp-mode gather splits heads by rows, on a GPU only whole heads give the same bytes; use "
+        "--sp-mode ulysses with --device cuda");
   }
   return {.device = on_gpu ? "cuda" : "cpu",
           .device_index = device,
@@ -279,6 +295,8 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
                .output = {},
                .notices = {}};
   Request& r = plan.request;
+  r.task = choose_task(options, checkpoint);
+  r.strength = choose_strength(options, r.task);
   r.prompt = read_prompt(options);
   r.negative_prompt = options.negative_prompt;
   check_prompts(r, plan.notices);
@@ -287,6 +305,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   r.num_frames = options.frames.value_or(plan.kind.default_frames);
   check_size(options, plan.kind, r);
   check_frames(options, plan.kind, r, plan.notices);
+  check_given_video(r, checkpoint);
   r.steps = options.steps;
   r.guidance_scale = options.guidance_scale;
   if (!r.uses_guidance() && !r.negative_prompt.empty()) {
@@ -325,7 +344,7 @@ Options resolved_options(const Options& options, const RunPlan& plan) {
   Options o = options;
   o.prompt = r.prompt;
   o.prompt_file.clear();
-  o.task = r.task;
+  o.task = task_name(r.task);
   o.width = r.width;
   o.height = r.height;
   o.frames = r.num_frames;

@@ -108,7 +108,7 @@ json report_to_json(const RunReport& report) {
 json request_options(const Request& r) {
   json options = {{"prompt", r.prompt},
                   {"negative_prompt", r.negative_prompt},
-                  {"task", r.task},
+                  {"task", task_name(r.task)},
                   {"width", r.width},
                   {"height", r.height},
                   {"frames", r.num_frames},
@@ -122,6 +122,7 @@ json request_options(const Request& r) {
                   {"max_text_tokens", r.max_text_tokens},
                   {"attention", attention_name(r.attention)},
                   {"allow_untrained_size", true}};
+  if (r.task == Task::kVideoToVideo) options["strength"] = r.strength;
   if (r.vae_tile.height > 0) {
     options["vae_tile"] =
         std::to_string(r.vae_tile.height) + "x" + std::to_string(r.vae_tile.width);

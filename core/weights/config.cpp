@@ -126,12 +126,26 @@ void read_scheduler_numbers(const JsonReader& read, SchedulerConfig& c) {
   read.flag("set_alpha_to_one", c.set_alpha_to_one);
 }
 
+void read_clipping(const JsonReader& read, SchedulerConfig& c) {
+  read.flag("clip_sample", c.clip_sample);
+  read.positive("clip_sample_range", c.clip_sample_range);
+}
+
 SchedulerConfig parse_scheduler_config(const json& config, const std::string& label) {
   const JsonReader read(config, label);
   SchedulerConfig c;
   read.choice<SchedulerKind>("_class_name", c.kind,
                              {{SchedulerKind::kDdim, "CogVideoXDDIMScheduler"},
-                              {SchedulerKind::kDpm, "CogVideoXDPMScheduler"}});
+                              {SchedulerKind::kDpm, "CogVideoXDPMScheduler"},
+                              {SchedulerKind::kGenericDdim, "DDIMScheduler"}});
+  if (c.kind == SchedulerKind::kGenericDdim) {
+    // Its class has other defaults.
+    c.beta_start = 0.0001;
+    c.beta_end = 0.02;
+    c.beta_schedule = BetaSchedule::kLinear;
+    c.clip_sample = true;
+    read.fixed("thresholding", false);
+  }
   read.choice<BetaSchedule>(
       "beta_schedule", c.beta_schedule,
       {{BetaSchedule::kLinear, "linear"}, {BetaSchedule::kScaledLinear, "scaled_linear"}});
@@ -144,6 +158,7 @@ SchedulerConfig parse_scheduler_config(const json& config, const std::string& la
                                 {TimestepSpacing::kLinspace, "linspace"},
                                 {TimestepSpacing::kTrailing, "trailing"}});
   read_scheduler_numbers(read, c);
+  read_clipping(read, c);  // the other classes have the keys and do not heed them
   read.fixed("trained_betas", nullptr);
   return c;
 }

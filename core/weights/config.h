@@ -72,13 +72,13 @@ struct T5Config {
   bool operator==(const T5Config&) const = default;
 };
 
-enum class SchedulerKind { kDdim, kDpm };
+enum class SchedulerKind { kDdim, kDpm, kGenericDdim };
 enum class TimestepSpacing { kTrailing, kLeading, kLinspace };
 enum class PredictionType { kEpsilon, kSample, kVPrediction };
 enum class BetaSchedule { kScaledLinear, kLinear };
 
 // scheduler/scheduler_config.json (diffusers: schedulers/scheduling_ddim_cogvideox.py,
-// scheduling_dpm_cogvideox.py)
+// scheduling_dpm_cogvideox.py, scheduling_ddim.py)
 struct SchedulerConfig {
   SchedulerKind kind = SchedulerKind::kDdim;
   int64_t num_train_timesteps = 1000;
@@ -91,6 +91,9 @@ struct SchedulerConfig {
   double snr_shift_scale = 3.0;
   bool rescale_betas_zero_snr = false;
   bool set_alpha_to_one = true;
+  // The generic DDIM only: predictions are cut to +-clip_sample_range.
+  bool clip_sample = false;
+  double clip_sample_range = 1.0;
 
   bool operator==(const SchedulerConfig&) const = default;
 };
@@ -103,6 +106,7 @@ VaeConfig parse_vae_config(const nlohmann::json& config, const std::string& labe
 T5Config parse_t5_config(const nlohmann::json& config, const std::string& label);
 // The members of a scheduler that have the same names in its config and in a request.
 void read_scheduler_numbers(const JsonReader& read, SchedulerConfig& config);
+void read_clipping(const JsonReader& read, SchedulerConfig& config);
 SchedulerConfig parse_scheduler_config(const nlohmann::json& config, const std::string& label);
 
 }  // namespace cogvx

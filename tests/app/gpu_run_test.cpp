@@ -222,7 +222,7 @@ TEST_F(GpuRun, WhatAGpuCannotDoIsSaidInOneLine) {
       {2, "is a GPU's kernel", {"--attention", "flash"}, ""},
       {2, "computes in bf16", {"--device", "cuda", "--dtype", "fp32", "--attention", "cudnn"}, ""},
       {2,
-       "whole heads only",
+       "only whole heads",
        {"--device", "cuda", "--sp", "2", "--sp-mode", "gather"},
        "",
        "4 new devices"},
