@@ -185,8 +185,9 @@ TEST(SchedulerGolden, GenericDdimStepsAgreeWithDiffusers) {
       const at::Tensor previous =
           scheduler.step(i, golden.input("model_output", i), sample, memory, NoiseDraw());
       const std::string name = "prev_sample." + std::to_string(i);
-      if (golden.has_output(name))
+      if (golden.has_output(name)) {
         EXPECT_TRUE(agrees(golden, name, previous.to(at::kFloat), kAfterTwoUlps));
+      }
       sample = previous.to(dtype);
     }
   }
