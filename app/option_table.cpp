@@ -44,6 +44,8 @@ Rows video_options() {
               &O::resize_mode, {"stretch", "crop", "pad"}),
           row({"--strength"}, "X", "how much of a video is made anew (v2v), up to 1 (0.8)",
               &O::strength),
+          row({"--lora"}, "FILE[:SCALE]",
+              "add a LoRA to the transformer; may be given several times", &O::lora),
           row({"--width"}, "PIXELS", "default: the model's trained size", &O::width),
           row({"--height"}, "PIXELS", "default: the model's trained size", &O::height),
           row({"--frames", "--num-frames"}, "N", "default: the model's trained length", &O::frames),

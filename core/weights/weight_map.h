@@ -3,14 +3,19 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/weights/mapped_file.h"
 #include "core/weights/safetensors.h"
 
 namespace cogvx {
+
+// Changes a tensor of this name as it is taken.
+using WeightPatch = std::function<void(const std::string& name, at::Tensor& tensor)>;
 
 // The tensors of one component of a checkpoint (transformer/, vae/, text_encoder/), mapped from one
 // file or from the shards that `<stem>.safetensors.index.json` names. Each tensor is taken exactly
@@ -29,6 +34,10 @@ class WeightMap {
   // The same for every tensor whose name starts so: a part of the component this run does not need.
   void ignore_prefix(const std::string& prefix);
   bool contains(const std::string& name) const { return tensors_.contains(name); }
+  TensorShapes shapes() const;
+
+  // Of all tensors taken from now on, after their conversion. What is hashed is what is stored.
+  void set_patch(WeightPatch patch) { patch_ = std::move(patch); }
 
   // The dtype most of the bytes are stored in: "F32", "F16" or "BF16".
   std::string stored_dtype() const;
@@ -51,6 +60,7 @@ class WeightMap {
   std::filesystem::path dir_;
   std::vector<MappedFile> files_;
   std::map<std::string, Place> tensors_;
+  WeightPatch patch_;
 };
 
 }  // namespace cogvx
