@@ -1,7 +1,10 @@
 #include "core/pipeline/component_sizes.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 
+#include "core/transformer/tensor_list.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
@@ -71,15 +74,11 @@ class DecoderWalk {
 
 int64_t element_bytes(at::ScalarType dtype) { return dtype == at::kFloat ? 4 : 2; }
 
-int64_t transformer_parameters(const TransformerConfig& c) {
-  const int64_t d = c.width();
-  const int64_t block = 12 * d * d + 13 * d + 2 * (6 * d * c.time_embed_dim + 6 * d + 2 * d) +
-                        4 * c.attention_head_dim;
-  const int64_t patch = c.in_channels * c.patch_size * c.patch_size;
-  const int64_t ends = (patch + c.text_embed_dim + c.time_embed_dim) * d +
-                       c.time_embed_dim * c.time_embed_dim + 2 * d * c.time_embed_dim +
-                       c.out_channels * c.patch_size * c.patch_size * d;
-  return c.num_layers * block + ends;
+int64_t transformer_parameters(const TransformerConfig& config) {
+  int64_t parameters = 0;
+  for (const auto& [name, shape] : transformer_tensors(config))
+    parameters += c10::multiply_integers(shape);
+  return parameters;
 }
 
 DecoderSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request,

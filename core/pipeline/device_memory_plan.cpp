@@ -1,9 +1,13 @@
 #include "core/pipeline/device_memory_plan.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 
 #include "core/ops/formulas.h"
 #include "core/pipeline/component_sizes.h"
+#include "core/transformer/positions.h"
+#include "core/transformer/tensor_list.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
@@ -47,20 +51,39 @@ int64_t attention_bytes(const TransformerConfig& c, const Request& request,
   return share.attention_streams * (copies * head + scores) * kFp32Bytes;
 }
 
+// All but the learned positions, which stay on the host.
+int64_t linear_parameters(const TransformerConfig& c) {
+  const TensorShapes shapes = transformer_tensors(c);
+  const auto learned = shapes.find(kLearnedPositions);
+  return transformer_parameters(c) -
+         (learned == shapes.end() ? 0 : c10::multiply_integers(learned->second));
+}
+
+// Rotary tables of the whole video, and what is added to own rows.
+int64_t position_bytes(const Checkpoint& checkpoint, const Request& request,
+                       const DeviceShare& share) {
+  const TransformerConfig& c = checkpoint.transformer;
+  const PatchGrid grid = video_grid(request, checkpoint);
+  const AddedPositions added = added_positions(c, grid);
+  const int64_t rotary =
+      c.use_rotary_positional_embeddings ? 2 * grid.tokens() * c.attention_head_dim : 0;
+  const int64_t rows = added == AddedPositions::kNone     ? 0
+                       : added == AddedPositions::kSincos ? std::min(share.rows, grid.tokens())
+                                                          : share.rows;
+  return rotary * kFp32Bytes + rows * c.width() * element_bytes(request.dtype);
+}
+
 int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const DeviceShare& share,
                      Offload offload) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
   const int64_t joint = joint_rows(request, checkpoint);
-  const int64_t video = joint - request.max_text_tokens;
   const int64_t one = share.rows * d * bytes;
   const bool resident = offload == Offload::kNone;
   const int64_t norms = (c.num_layers * 4 * (d + c.attention_head_dim) + 4 * d) * kFp32Bytes;
-  const int64_t weights = resident ? transformer_parameters(c) * bytes : norms;
-  const int64_t positions = c.use_rotary_positional_embeddings
-                                ? 2 * video * c.attention_head_dim * kFp32Bytes
-                                : std::min(share.rows, video) * d * bytes;
+  const int64_t weights = resident ? linear_parameters(c) * bytes : norms;
+  const int64_t positions = position_bytes(checkpoint, request, share);
   const int64_t modulation = (12 * d + 4 * c.time_embed_dim) * bytes;
   const auto brought = [&](int64_t elements) { return resident ? 0 : elements * bytes; };
   // Normed rows with q, k, v; attention; normed rows or the result with the wide hidden ones.

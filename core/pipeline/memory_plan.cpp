@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/pipeline/component_sizes.h"
+#include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
@@ -50,9 +51,11 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
                conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
   // Residual stream 1, exchange 3 + 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
   constexpr int64_t kActivationWidths = 10;
-  const int64_t positions = c.use_rotary_positional_embeddings
-                                ? 2 * video * c.attention_head_dim * kFp32Bytes
-                                : video * d * bytes;
+  const int64_t rotary =
+      c.use_rotary_positional_embeddings ? 2 * video * c.attention_head_dim * kFp32Bytes : 0;
+  const bool sincos =
+      added_positions(c, video_grid(request, checkpoint)) == AddedPositions::kSincos;
+  const int64_t positions = rotary + (sincos ? video * d * bytes : 0);
   const int64_t latent_elements =
       latents.frames * latents.channels * latents.height * latents.width;
   constexpr int64_t kLatentCopies = 12;

@@ -221,11 +221,13 @@ LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint) {
           request.height / kSpatialCompression, request.width / kSpatialCompression};
 }
 
-int64_t joint_rows(const Request& request, const Checkpoint& checkpoint) {
+PatchGrid video_grid(const Request& request, const Checkpoint& checkpoint) {
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t patch = checkpoint.transformer.patch_size;
-  return request.max_text_tokens +
-         latents.frames * (latents.height / patch) * (latents.width / patch);
+  return patch_grid(checkpoint.transformer, {latents.frames, latents.height, latents.width});
+}
+
+int64_t joint_rows(const Request& request, const Checkpoint& checkpoint) {
+  return request.max_text_tokens + video_grid(request, checkpoint).tokens();
 }
 
 int64_t latent_frames(int64_t num_frames) { return (num_frames - 1) / kTemporalCompression + 1; }

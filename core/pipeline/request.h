@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/ops/attention_kernel.h"
+#include "core/transformer/patch_grid.h"
 #include "core/vae/tile_size.h"
 #include "core/weights/checkpoint.h"
 #include "core/weights/config.h"
@@ -95,6 +96,7 @@ struct LatentShape {
   int64_t width = 0;
 };
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint);
+PatchGrid video_grid(const Request& request, const Checkpoint& checkpoint);
 // Rows of its joint sequence [text | video].
 int64_t joint_rows(const Request& request, const Checkpoint& checkpoint);
 // Latent frames of so many frames, as diffusers counts them.

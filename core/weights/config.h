@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -21,7 +22,8 @@ struct TransformerConfig {
   int64_t in_channels = 16;
   int64_t out_channels = 16;
   int64_t patch_size = 2;
-  int64_t patch_size_t = 0;  // 0: the 1.0 family, which has no temporal patch
+  int64_t patch_size_t = 0;   // 0: the 1.0 family, which has no temporal patch
+  int64_t ofs_embed_dim = 0;  // 0: no such embedding
   int64_t time_embed_dim = 512;
   int64_t text_embed_dim = 4096;
   int64_t max_text_seq_length = 226;
@@ -36,6 +38,9 @@ struct TransformerConfig {
   bool use_learned_positional_embeddings = false;
 
   int64_t width() const { return num_attention_heads * attention_head_dim; }
+  // Latent frames of a patch, and latents of one channel in it.
+  int64_t patch_frames() const { return std::max(int64_t{1}, patch_size_t); }
+  int64_t patch_elements() const { return patch_frames() * patch_size * patch_size; }
   bool operator==(const TransformerConfig&) const = default;
 };
 

@@ -189,5 +189,20 @@ TEST(Request, GuidanceStartsAboveOne) {
   EXPECT_TRUE(request.uses_guidance());
 }
 
+TEST(Request, RowsAreCountedByTheKindsPatches) {
+  const auto rows = [](const TransformerConfig& config, int64_t width, int64_t height,
+                       int64_t frames) {
+    Checkpoint checkpoint;
+    checkpoint.transformer = config;
+    Request r;
+    r.width = width;
+    r.height = height;
+    r.num_frames = frames;
+    return joint_rows(r, checkpoint);
+  };
+  EXPECT_EQ(rows({}, 720, 480, 49), 17776);
+  EXPECT_EQ(rows({.patch_size_t = 2}, 1360, 768, 85), 45106);  // 22 latent frames
+}
+
 }  // namespace
 }  // namespace cogvx
