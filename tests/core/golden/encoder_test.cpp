@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/random.h"
 #include "core/vae/posterior.h"
+#include "tests/core/golden/golden_ops.h"
 #include "tests/support/passing_ops.h"
 #include "tests/support/tiny_models.h"
 
@@ -24,14 +26,13 @@ class EncoderGolden : public testing::TestWithParam<const char*> {
     return sample_posterior(moments_1CtYX.squeeze(0), draws_from(generator)).unsqueeze(0);
   }
 
-  ThreadPool pool_{2};
-  CpuOps ops_{pool_};
+  std::unique_ptr<Ops> ops_ = make_golden_ops(at::kFloat);
 };
 
 TEST_P(EncoderGolden, MomentsAndLatentsAgreeWithDiffusers) {
   const std::vector<GoldenCase> cases = golden_cases(GetParam(), "encode");
   const TinyCheckpoint checkpoint(checkpoint_of(cases.front()));
-  const VaeEncoder encoder = load_vae_encoder(*checkpoint, at::kFloat, ops_);
+  const VaeEncoder encoder = load_vae_encoder(*checkpoint, at::kFloat, *ops_);
   for (const GoldenCase& golden : cases) {
     ASSERT_EQ(checkpoint_of(golden), checkpoint_of(cases.front()));
     const at::Tensor moments =
@@ -48,26 +49,26 @@ class StageOps final : public PassingOps {
 
   at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
     last_ = inner_.convolution(x, weights);
-    if (stages.empty() || weights.stride == 2) stages.push_back(last_);
+    if (stages_.empty() || weights.stride == 2) stages_.push_back(download(last_));
     return last_;
   }
   void add(at::Tensor& x, const at::Tensor& y) override {
     inner_.add(x, y);
-    stages.push_back(x.clone());
+    stages_.push_back(download(x).clone());
   }
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
     inner_.norm_silu(x, call, y);
-    last_norm_ = y.clone();
+    last_norm_ = download(y).clone();
   }
   // Of the chunk just encoded, and forgets them.
   std::vector<at::Tensor> take() {
-    stages.push_back(last_norm_);
-    stages.push_back(last_);
-    return std::exchange(stages, {});
+    stages_.push_back(last_norm_);
+    stages_.push_back(download(last_));
+    return std::exchange(stages_, {});
   }
 
  private:
-  std::vector<at::Tensor> stages;
+  std::vector<at::Tensor> stages_;
   at::Tensor last_;
   at::Tensor last_norm_;
 };
@@ -75,7 +76,7 @@ class StageOps final : public PassingOps {
 TEST_P(EncoderGolden, EveryLayerAgreesWithDiffusersInEveryChunk) {
   const GoldenCase golden = golden_cases(GetParam(), "encode_stages").front();
   const TinyCheckpoint checkpoint(checkpoint_of(golden));
-  StageOps ops(ops_);
+  StageOps ops(*ops_);
   const VaeEncoder encoder = load_vae_encoder(*checkpoint, at::kFloat, ops);
   const at::Tensor sample = golden.input("sample").squeeze(0);
   const std::vector<RowRange> chunks = encoder_chunks(sample.size(1));
