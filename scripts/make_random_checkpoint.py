@@ -92,6 +92,27 @@ def decoder_tensors(widths, layers_per_block):
     return tensors | spatial_norm("decoder.norm_out", widths[0]) | convolution("decoder.conv_out.conv", 3, widths[0])
 
 
+def encoder_resnet(name, out, inputs):
+    tensors = norm(f"{name}.norm1", inputs) | norm(f"{name}.norm2", out)
+    tensors |= convolution(f"{name}.conv1.conv", out, inputs) | convolution(f"{name}.conv2.conv", out, out)
+    return tensors | (convolution(f"{name}.conv_shortcut", out, inputs, 1) if out != inputs else {})
+
+
+def encoder_tensors(widths, layers_per_block):
+    tensors = convolution("encoder.conv_in.conv", widths[0], 3)
+    inputs = widths[0]
+    for i, out in enumerate(widths):
+        for j in range(layers_per_block):
+            tensors |= encoder_resnet(f"encoder.down_blocks.{i}.resnets.{j}", out, inputs)
+            inputs = out
+        if i < 3:
+            name = f"encoder.down_blocks.{i}.downsamplers.0.conv"
+            tensors |= {f"{name}.weight": [out, out, 3, 3], f"{name}.bias": [out]}
+    for i in range(2):
+        tensors |= encoder_resnet(f"encoder.mid_block.resnets.{i}", inputs, inputs)
+    return tensors | norm("encoder.norm_out", inputs) | convolution("encoder.conv_out.conv", 32, inputs)
+
+
 def bf16_block(deviation, count=1 << 14):
     """Random bf16 values as bytes; large tensors repeat the block."""
     generator = random.Random(7)
@@ -155,7 +176,8 @@ def main():
     write_json(args.out / "text_encoder/config.json", text)
     write_json(args.out / "scheduler/scheduler_config.json", scheduler)
     write_safetensors(args.out / "transformer/diffusion_pytorch_model.safetensors", transformer_tensors(transformer))
-    write_safetensors(args.out / "vae/diffusion_pytorch_model.safetensors", decoder_tensors(widths, vae["layers_per_block"]))
+    layers = vae["layers_per_block"]
+    write_safetensors(args.out / "vae/diffusion_pytorch_model.safetensors", encoder_tensors(widths, layers) | decoder_tensors(widths, layers))
     write_safetensors(args.out / "text_encoder/model.safetensors", text_tensors(text))
     (args.out / "tokenizer").mkdir(exist_ok=True)
     (args.out / "tokenizer/spiece.model").write_bytes(args.tokenizer.read_bytes())

@@ -97,21 +97,24 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const
   return weights + share.exchange_bytes + std::max(positions + one + modulation + block, check);
 }
 
-int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
-                    const DeviceShare& share) {
-  const int64_t bytes = element_bytes(request.dtype);
+// What CudaOps makes beside a layer's input and output.
+VaeWork device_work(const Checkpoint& checkpoint, int64_t bytes) {
   // Of one group at a time, in fp32: centred, times its factor, the sum; and x where it is not yet.
   const int64_t copies = bytes == kFp32Bytes ? 3 : 4;
   const int64_t groups = checkpoint.vae.norm_num_groups;
-  const DecoderWork work{
-      .convolution = [](int64_t in, int64_t out,
-                        int64_t frames) { return in * (frames + 2) + out * frames; },
-      .frame_convolution = [](int64_t channels, int64_t frames) { return 2 * channels * frames; },
-      .norm =
-          [&](int64_t channels, int64_t frames) {
-            return copies * (channels / groups) * frames * kFp32Bytes / bytes;
-          }};
-  const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
+  return {.convolution = [](int64_t in, int64_t out,
+                            int64_t frames) { return in * (frames + 2) + out * frames; },
+          .frame_convolution = [](int64_t in, int64_t out) { return in + out; },
+          .norm =
+              [=](int64_t channels, int64_t frames) {
+                return copies * (channels / groups) * frames * kFp32Bytes / bytes;
+              }};
+}
+
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
+                    const DeviceShare& share) {
+  const int64_t bytes = element_bytes(request.dtype);
+  const VaeSizes sizes = decoder_sizes(checkpoint, request, device_work(checkpoint, bytes));
   const int64_t beside = sizes.weights * bytes + share.exchange_bytes;
   if (!share.joins_tiles) return beside + sizes.peak * bytes;
   const LatentShape latents = latent_shape(request, checkpoint);
@@ -142,6 +145,13 @@ MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& reque
   return {.encode_text = share.encodes_text ? held + plan_text(checkpoint, request, offload) : 0,
           .denoise = held + plan_denoise(checkpoint, request, share, offload),
           .decode = held + plan_decode(checkpoint, request, share)};
+}
+
+int64_t plan_device_encode_video(const Checkpoint& checkpoint, const Request& request,
+                                 int64_t frames, const DeviceShare& share) {
+  const int64_t bytes = element_bytes(request.dtype);
+  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, device_work(checkpoint, bytes));
+  return share.held_bytes + (sizes.weights + sizes.peak) * bytes;
 }
 
 }  // namespace cogvx

@@ -28,5 +28,8 @@ DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request);
 // needs none.
 MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
                               const DeviceShare& share, Offload offload);
+// The same of encoding an image or a video of so many frames of the request's size.
+int64_t plan_device_encode_video(const Checkpoint& checkpoint, const Request& request,
+                                 int64_t frames, const DeviceShare& share);
 
 }  // namespace cogvx

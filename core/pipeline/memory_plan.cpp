@@ -12,6 +12,7 @@ namespace {
 // The program, libtorch's touched pages and its caches of generated kernels.
 constexpr int64_t kRuntimeBytes = 190'000'000;
 constexpr int64_t kFp32Bytes = 4;
+constexpr int64_t kColours = 3;
 
 int64_t stored_bytes(const Checkpoint& checkpoint) {
   return checkpoint.stored_dtype == "F32" ? 4 : 2;
@@ -64,17 +65,18 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
   return kRuntimeBytes + weights + std::max(stacking, step);
 }
 
+// Each thread has one frame's input window and output in work, both plain and in the library's own
+// layout.
+VaeWork host_work(int threads) {
+  return {.convolution = [threads](int64_t in, int64_t out,
+                                   int64_t) { return threads * int64_t{2} * (3 * in + out); },
+          .frame_convolution = [](int64_t, int64_t) { return int64_t{0}; },
+          .norm = [](int64_t, int64_t) { return int64_t{0}; }};
+}
+
 // The decoder with the largest tile in work.
 int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int threads) {
-  // Each thread has one frame's input window and output in work, both plain and in the library's
-  // own layout.
-  const auto none = [](int64_t, int64_t) { return int64_t{0}; };
-  const DecoderWork work{
-      .convolution = [&](int64_t in, int64_t out,
-                         int64_t) { return threads * int64_t{2} * (3 * in + out); },
-      .frame_convolution = none,
-      .norm = none};
-  const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
+  const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work(threads));
   return (sizes.weights + sizes.peak) * element_bytes(request.dtype);
 }
 
@@ -105,6 +107,18 @@ MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& reque
   return {.encode_text = kRuntimeBytes,
           .denoise = kRuntimeBytes + weights,
           .decode = kRuntimeBytes + tile_bytes(checkpoint, request, threads)};
+}
+
+int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
+                          int threads) {
+  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, host_work(threads));
+  const int64_t bytes = element_bytes(request.dtype);
+  const Tile tile =
+      largest_tile(plan_encoder_tiles(request.vae_tile, request.height, request.width));
+  const int64_t chunk = encoder_chunks(frames)[0].size() * tile.height * tile.width;
+  const int64_t pixels = frames * request.height * request.width;
+  return kRuntimeBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
+         kColours * pixels;
 }
 
 }  // namespace cogvx

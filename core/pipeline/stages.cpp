@@ -8,6 +8,7 @@
 
 #include "core/base/errors.h"
 #include "core/base/random.h"
+#include "core/pipeline/finite.h"
 #include "core/text/t5_encoder.h"
 #include "core/vae/tiles.h"
 #include "core/weights/weight_map.h"
@@ -16,16 +17,6 @@ namespace cogvx {
 namespace {
 
 constexpr int64_t kRgbChannels = 3;
-
-// x - x is 0 for a finite x alone.
-bool all_finite(const at::Tensor& tensor) { return (tensor - tensor).eq(0).all().item<bool>(); }
-
-std::string cure_for_overflow(at::ScalarType dtype) {
-  if (dtype == at::kHalf) return "use --dtype bf16 or fp32";
-  return dtype == at::kBFloat16
-             ? "try --dtype fp32, and check that the checkpoint is whole"
-             : "check that the checkpoint is whole (--dtype bf16 reaches no further)";
-}
 
 // Drawn once, at full shape, for everyone.
 NoiseDraw shared_noise(WorkExchange& work, at::Generator& generator) {

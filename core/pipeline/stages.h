@@ -11,8 +11,7 @@
 #include "core/base/monitor.h"
 #include "core/ops/ops.h"
 #include "core/pipeline/request.h"
-#include "core/pipeline/stage_recorder.h"
-#include "core/pipeline/unit_ledger.h"
+#include "core/pipeline/run_watch.h"
 #include "core/pipeline/work_exchange.h"
 #include "core/schedule/scheduler.h"
 #include "core/transformer/sequence_exchange.h"
@@ -51,12 +50,6 @@ struct DenoiseState {
   int64_t next_step = 0;
 };
 DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work);
-
-// What is told about a run beside its progress; either may be null.
-struct RunWatch {
-  StageRecorder* recorder = nullptr;
-  UnitLedger* units = nullptr;
-};
 
 // What denoising works with; all of it must outlive the call.
 struct Denoising {

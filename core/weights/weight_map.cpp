@@ -86,12 +86,12 @@ at::Tensor WeightMap::take(const std::string& name, at::IntArrayRef shape, at::S
 }
 
 void WeightMap::ignore(const std::string& name) {
-  if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.taken = true;
+  if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.ignored = true;
 }
 
 void WeightMap::ignore_prefix(const std::string& prefix) {
   for (auto& [name, place] : tensors_) {
-    if (name.starts_with(prefix)) place.taken = true;
+    if (name.starts_with(prefix)) place.ignored = true;
   }
 }
 
@@ -117,7 +117,7 @@ void WeightMap::finish() const {
   std::string names;
   int left_over = 0;
   for (const auto& [name, place] : tensors_) {
-    if (place.taken) continue;
+    if (place.taken || place.ignored) continue;
     if (++left_over <= 3) names += (names.empty() ? "" : ", ") + quoted_excerpt(name);
   }
   if (left_over == 0) return;

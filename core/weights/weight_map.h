@@ -29,7 +29,7 @@ class WeightMap {
   // file's pages are given back. Throws DataError when it is missing, taken already, of another
   // shape or of an unsupported dtype, or holds NaN or infinity.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
-  // A tensor that a checkpoint may hold but the model does not use.
+  // A tensor that a checkpoint may hold but the model does not use. It can still be taken.
   void ignore(const std::string& name);
   // The same for every tensor whose name starts so: a part of the component this run does not need.
   void ignore_prefix(const std::string& prefix);
@@ -51,6 +51,7 @@ class WeightMap {
     size_t file = 0;
     StoredTensor stored;
     bool taken = false;
+    bool ignored = false;
     std::string sha256;
   };
   void map_file(const std::string& file_name);

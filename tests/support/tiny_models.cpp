@@ -31,6 +31,11 @@ VaeDecoder load_vae(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops
   return VaeDecoder(checkpoint.vae, weights, dtype, ops);
 }
 
+VaeEncoder load_vae_encoder(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops) {
+  WeightMap weights(checkpoint.dir / "vae", "diffusion_pytorch_model");
+  return VaeEncoder(checkpoint.vae, weights, dtype, ops);
+}
+
 at::Tensor encode_ids(const Checkpoint& checkpoint, const at::Tensor& ids_1T, at::ScalarType dtype,
                       Ops& ops) {
   const auto* ids = ids_1T.const_data_ptr<int64_t>();
@@ -48,6 +53,14 @@ at::Tensor decode_video(const Checkpoint& checkpoint, const VaeDecoder& decoder,
   for (const Tile& tile : layout.tiles)
     tiles.push_back(ops.upload(decode_tile(decoder, latents, tile)));
   return ops.download(blend_tiles(layout, std::move(tiles), ops)).unsqueeze(0);
+}
+
+at::Tensor encode_moments(const Checkpoint& checkpoint, const VaeEncoder& encoder,
+                          const at::Tensor& pixels_1CTYX, bool tiling) {
+  OneWorker work;
+  const TileSize tile = tiling ? default_tile(checkpoint.vae) : TileSize{};
+  const at::Tensor pixels = pixels_1CTYX.squeeze(0).to(encoder.dtype());
+  return encode_video({tile, encoder, work}, pixels, Monitor{}).unsqueeze(0);
 }
 
 Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& params, uint64_t seed,

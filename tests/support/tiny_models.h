@@ -5,11 +5,13 @@
 
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "core/pipeline/encode.h"
 #include "core/pipeline/request.h"
 #include "core/pipeline/stages.h"
 #include "core/text/t5_encoder.h"
 #include "core/transformer/transformer.h"
 #include "core/vae/decoder.h"
+#include "core/vae/encoder.h"
 #include "core/vae/tiles.h"
 #include "core/weights/checkpoint.h"
 #include "tests/support/golden.h"
@@ -32,12 +34,16 @@ class TinyCheckpoint {
 
 Transformer load_transformer(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops);
 VaeDecoder load_vae(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops);
+VaeEncoder load_vae_encoder(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops);
 // States of one prompt, [T, D].
 at::Tensor encode_ids(const Checkpoint& checkpoint, const at::Tensor& ids_1T, at::ScalarType dtype,
                       Ops& ops);
 // latents_1CtYX -> video_1CTYX, tile by tile.
 at::Tensor decode_video(const Checkpoint& checkpoint, const VaeDecoder& decoder,
                         const at::Tensor& latents_1CtYX, bool tiling);
+// pixels_1CTYX -> moments_1CtYX, in one process.
+at::Tensor encode_moments(const Checkpoint& checkpoint, const VaeEncoder& encoder,
+                          const at::Tensor& pixels_1CTYX, bool tiling);
 
 // The request that a pipeline case's params describe.
 Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& params, uint64_t seed,

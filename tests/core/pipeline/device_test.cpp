@@ -127,6 +127,34 @@ TEST_P(OnADevice, ADecoderGivesTheHostsBytesAndDownloadsEveryChunkOnce) {
   EXPECT_EQ(moved(), (DeviceTraffic{chunks, chunks}));
 }
 
+TEST_P(OnADevice, AnEncoderGivesTheHostsBytesAndDownloadsEveryChunkOnce) {
+  const at::Tensor pixels = random({3, 17, 24, 40});
+  const Tile whole{0, 0, 24, 40};
+  const VaeEncoder here = load_vae_encoder(*checkpoint_, dtype(), cpu_);
+  const VaeEncoder there = load_vae_encoder(*checkpoint_, dtype(), device_);
+  EXPECT_EQ(moved().to_host, 0);
+  const at::Tensor found = encode_tile(there, pixels, whole);
+  EXPECT_TRUE(found.is_cpu());
+  EXPECT_TRUE(same_bytes(found, encode_tile(here, pixels, whole)));
+  ASSERT_EQ(encoder_chunks(17).size(), 2U);
+  EXPECT_EQ(moved(), (DeviceTraffic{2, 2}));
+}
+
+TEST_P(OnADevice, MomentsOfTilesAreBlendedThereAndAreTheHosts) {
+  const at::Tensor pixels = random({3, 5, 56, 96});
+  OneWorker work;
+  const auto encode = [&](Ops& ops) {
+    const VaeEncoder encoder = load_vae_encoder(*checkpoint_, dtype(), ops);
+    if (&ops == &device_) moved();
+    return encode_video({{48, 80}, encoder, work}, pixels, Monitor{});
+  };
+  const at::Tensor found = encode(device_);
+  // Four tiles of one chunk: there and back, there again, and the moments back.
+  EXPECT_EQ(moved(), (DeviceTraffic{8, 5}));
+  EXPECT_TRUE(found.is_cpu());
+  EXPECT_TRUE(same_bytes(found, encode(cpu_)));
+}
+
 TEST_P(OnADevice, ATextEncoderGivesTheHostsBytesAndDownloadsEveryPromptOnce) {
   const GoldenCase any = golden_cases("tiny-2b", "pipeline").front();
   const auto encode = [&](Ops& ops) {
