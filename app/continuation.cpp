@@ -22,7 +22,9 @@ void check_shape(const std::string& path, const Request& request, const Checkpoi
 
 void check_state(const std::string& path, const SavedState& saved) {
   const auto steps = static_cast<int64_t>(
-      inference_timesteps(saved.request.scheduler, saved.request.steps).size());
+      Scheduler(saved.request.scheduler, saved.request.steps, saved.request.skipped_steps())
+          .timesteps()
+          .size());
   if (saved.state.next_step > steps) {
     throw DataError(path + ": is after step " + std::to_string(saved.state.next_step) +
                     ", its request has " + std::to_string(steps));
@@ -55,7 +57,11 @@ Continuation read_continuation(const Options& options, const Checkpoint& checkpo
 
 void check_same_request(const Continuation& saved, const Request& request) {
   for (const FieldDifference& difference : request_differences(saved.request(), request)) {
-    if (saved.latents && difference.field.starts_with("vae_tile")) continue;
+    // Latents may be decoded with other tiles, and what they were made from has served.
+    if (saved.latents &&
+        (difference.field.starts_with("vae_tile") || difference.field.starts_with("loras") ||
+         difference.field == "input_sha256"))
+      continue;
     if (difference.field.starts_with("scheduler.") && difference.field != "scheduler.class") {
       throw DataError(saved.path + ": '" + difference.field + "' is " + difference.a +
                       " there, this checkpoint says " + difference.b +

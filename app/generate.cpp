@@ -12,10 +12,13 @@
 #include "app/computer.h"
 #include "app/continuation.h"
 #include "app/device_memory.h"
+#include "app/input.h"
 #include "app/json_text.h"
+#include "app/loras.h"
 #include "app/memory_check.h"
 #include "app/outputs.h"
 #include "app/prompts.h"
+#include "app/repetition.h"
 #include "app/resolve.h"
 #include "app/sidecar.h"
 #include "app/standard_streams.h"
@@ -23,6 +26,7 @@
 #include "app/trace.h"
 #include "core/base/memory.h"
 #include "core/base/sha256.h"
+#include "core/pipeline/conditions.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
 #include "core/weights/weight_map.h"
@@ -41,10 +45,12 @@ class Run {
         ranks_(ranks),
         life_(life),
         ops_(computer.ops()),
+        pool_(computer.pool()),
         trace_(options.trace, ranks) {
     report_.plan = std::move(plan);
     report_.engine = computer.engine();
     report_.kernels = &computer.kernels();
+    report_.inputs = input_options(options).dump();
     memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
     monitor_ = {.on_progress =
                     [this](const Progress& now) {
@@ -54,6 +60,8 @@ class Run {
                 .on_notice = [this](const std::string& text) { console_.warn(text); },
                 .stop_signal = &stop_signal};
   }
+
+  void add_loras(std::vector<ScaledLora> loras) { loras_ = std::move(loras); }
 
   // Hashes that the checkpoint must have; `source` says who wants them.
   void expect_checkpoint(const CheckpointIdentity& identity, const std::string& source) {
@@ -65,18 +73,24 @@ class Run {
                          saved.engine()};
     if (!saved.latents) return;
     request().checkpoint = saved.request().checkpoint;
+    request().input_sha256 = saved.request().input_sha256;
+    request().loras = saved.request().loras;
     latents_path_ = saved.path;
   }
 
-  void generate_from(const std::optional<SavedState>& saved) {
+  // `rgb_FHW3`: of the image or the video that the request begins with; undefined for text alone.
+  void generate_from(const std::optional<SavedState>& saved, const at::Tensor& rgb_FHW3) {
     const TextStates text = shared_texts(ranks_.is_first() ? encoded_texts() : TextStates{});
+    at::Generator generator = make_generator(request().seed);
+    const Conditions conditions = rgb_FHW3.defined() ? encoded(rgb_FHW3, generator) : Conditions{};
     DenoiseState state;
     in_stage(Stage::kDenoise, [&] {
       state = saved ? saved->state
-                    : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work());
+                    : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work(),
+                                    {generator, conditions.video_LCYX});
       extent_.first_step = state.next_step;
       ranks_.agree("the latents before the first step", state.latents_LCYX);
-      run_steps(text, state);
+      run_steps(text, conditions, state);
       extent_.steps = state.next_step;
     });
     if (ranks_.is_first()) keep_latents(state.latents_LCYX);
@@ -152,6 +166,22 @@ class Run {
     return encoded.states[0];
   }
 
+  Conditions encoded(const at::Tensor& rgb_FHW3, at::Generator& generator) {
+    Conditions conditions;
+    in_stage(Stage::kEncodeVideo, [&] {
+      WeightMap weights(checkpoint_.dir / "vae", "diffusion_pytorch_model");
+      const VaeEncoder encoder(checkpoint_.vae, weights, request().dtype, ops_);
+      set_identity(request().checkpoint.vae_encoder, weights.content_sha256(),
+                   &CheckpointIdentity::vae_encoder, "VAE's encoder");
+      conditions =
+          encode_input({request(), checkpoint_.vae, encoder,
+                        latent_shape(request(), checkpoint_).frames, ranks_.work(), watch()},
+                       rgb_FHW3, generator, monitor_);
+    });
+    extent_.videos = 1;
+    return conditions;
+  }
+
   // From the process that has the text encoder to all.
   TextStates shared_texts(const TextStates& own) {
     const TensorShape shape{{request().max_text_tokens, checkpoint_.transformer.text_embed_dim},
@@ -176,9 +206,10 @@ class Run {
     return encode_prompts(tokenizer, request(), options_.strict_prompt, report_.plan.notices);
   }
 
-  void run_steps(const TextStates& text, DenoiseState& state) {
+  void run_steps(const TextStates& text, const Conditions& conditions, DenoiseState& state) {
     life_.show({Stage::kLoad});
     WeightMap weights(checkpoint_.dir / "transformer", "diffusion_pytorch_model");
+    if (!loras_.empty()) weights.set_patch(fuse_loras(std::move(loras_), pool_));
     Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_,
                             [&](int64_t done, int64_t total) {
                               monitor_.progress({Stage::kLoad, done, total});
@@ -196,7 +227,8 @@ class Run {
     };
     // A stop that was asked for, and another process that has gone.
     try {
-      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step, watch()},
+      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step, watch(),
+               conditions.channels_LCYX},
               state, monitor_);
     } catch (Interrupted& stop) {
       stop.add(rescue());
@@ -212,9 +244,10 @@ class Run {
     const VaeDecoder decoder(checkpoint_.vae, weights, request().dtype, ops_);
     set_identity(request().checkpoint.vae, weights.content_sha256(), &CheckpointIdentity::vae,
                  "VAE");
+    const LatentShape shape = latent_shape(request(), checkpoint_);
     return decode_latents(
-        {request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work(), watch()}, latents,
-        monitor_);
+        {request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work(), watch()},
+        latents.narrow(0, shape.padding, shape.decoded()), monitor_);
   }
 
   RunWatch watch() { return {trace_.recorder(), &report_.own.units}; }
@@ -294,6 +327,8 @@ class Run {
   Ranks& ranks_;
   Life& life_;
   Ops& ops_;
+  ThreadPool& pool_;
+  std::vector<ScaledLora> loras_;
   Trace trace_;
   RunExtent extent_{};
   Monitor monitor_;
@@ -303,24 +338,6 @@ class Run {
   std::string expected_by_;
   std::string latents_path_;  // where the final latents lie on disk
 };
-
-void check_repetition(const Options& options, const Request& request, const Engine& engine,
-                      std::vector<std::string>& notices) {
-  if (sidecar_engine(options.from) != engine_to_json(engine))
-    notices.push_back(another_engine_text(options.from));
-  if (options.scheduler == scheduler_kind_name(request.scheduler.kind) &&
-      sidecar_request(options.from).scheduler != request.scheduler) {
-    throw DataError(options.model + ": its scheduler configuration is not the one in " +
-                    options.from + "; give --model the checkpoint that video was made with");
-  }
-}
-
-void notice_environment(const Engine& engine, std::vector<std::string>& notices) {
-  for (const auto& [name, value] : engine.environment) {
-    notices.push_back(name + "=" + value +
-                      " is set and can change bytes; it is recorded as part of the engine");
-  }
-}
 
 }  // namespace
 
@@ -343,6 +360,16 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
       resolve(options, checkpoint,
               {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here});
   settle_offload(plan, options, checkpoint, ranks.mesh());
+  const Monitor reading{.on_progress = {},
+                        .on_notice = [&](const std::string& text) { plan.notices.push_back(text); },
+                        .stop_signal = &stop_signal};
+  at::Tensor rgb_FHW3;
+  std::vector<ScaledLora> loras;
+  if (!saved.latents && !options.dump_config) {
+    rgb_FHW3 = read_input(options, plan.request, ranks.work(), reading);
+    loras = read_loras(options, checkpoint, reading);
+    identify(rgb_FHW3, loras, plan.request);
+  }
   Computer computer(plan.placement, plan.request, ranks);
   const Engine& engine = computer.engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
@@ -371,7 +398,8 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
       if (ranks.is_first()) run.say_notices();
       run.decode_and_write(saved.latents->latents_LCYX);
     } else {
-      run.generate_from(saved.state);
+      run.add_loras(std::move(loras));
+      run.generate_from(saved.state, rgb_FHW3);
     }
   } catch (Error& error) {
     run.keep_trace(error);

@@ -262,7 +262,9 @@ Placement choose_placement(const Options& options, const LocalPlace& here) {
 
 std::vector<Stage> stages_of(const Options& options) {
   if (!options.decode_latents.empty()) return {Stage::kDecode};
-  return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
+  if (options.image.empty() && options.video.empty())
+    return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
+  return {Stage::kEncodeText, Stage::kEncodeVideo, Stage::kDenoise, Stage::kDecode};
 }
 
 void check_options(const Options& options) {

@@ -158,8 +158,8 @@ int64_t transformer_parameters(const TransformerConfig& config) {
 VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const VaeWork& work) {
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
-  DecoderWalk walk(checkpoint.vae, largest_tile(layout), temporal_chunks(latents.frames)[0].size(),
-                   work);
+  DecoderWalk walk(checkpoint.vae, largest_tile(layout),
+                   temporal_chunks(latents.decoded())[0].size(), work);
   walk.run();
   return {walk.weights(), walk.peak()};
 }

@@ -118,7 +118,7 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
   const int64_t beside = sizes.weights * bytes + share.exchange_bytes;
   if (!share.joins_tiles) return beside + sizes.peak * bytes;
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t line = decoded_frames(latents.frames) * kColours;
+  const int64_t line = decoded_frames(latents.decoded()) * kColours;
   const int64_t video = request.height * request.width * line;
   int64_t tiles = 0;
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
@@ -141,8 +141,10 @@ DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request) {
 
 MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
                               const DeviceShare& share, Offload offload) {
-  const int64_t held = share.held_bytes;
+  const int64_t held = share.held_bytes, frames = request.input_frames();
   return {.encode_text = share.encodes_text ? held + plan_text(checkpoint, request, offload) : 0,
+          .encode_video =
+              frames == 0 ? 0 : plan_device_encode_video(checkpoint, request, frames, share),
           .denoise = held + plan_denoise(checkpoint, request, share, offload),
           .decode = held + plan_decode(checkpoint, request, share)};
 }

@@ -86,17 +86,24 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int th
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   int64_t tile_pixels = 0;
   for (const Tile& tile : layout.tiles) tile_pixels += tile.height * tile.width * 64;
-  const int64_t frames = decoded_frames(latents.frames);
+  const int64_t frames = decoded_frames(latents.decoded());
   // Decoded tiles, once more while they are joined, and the RGB bytes.
   const int64_t output =
       tile_pixels * frames * 3 * bytes + request.height * request.width * frames * 3 * (bytes + 1);
   return kRuntimeBytes + tile_bytes(checkpoint, request, threads) + output;
 }
 
+// All processes encode.
+int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int threads) {
+  const int64_t frames = request.input_frames();
+  return frames == 0 ? 0 : plan_encode_video(checkpoint, request, frames, threads);
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
   return {.encode_text = plan_text(checkpoint, request),
+          .encode_video = plan_input(checkpoint, request, threads),
           .denoise = plan_denoise(checkpoint, request),
           .decode = plan_decode(checkpoint, request, threads)};
 }
@@ -105,6 +112,7 @@ MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& reque
   const int64_t weights =
       transformer_parameters(checkpoint.transformer) * element_bytes(request.dtype);
   return {.encode_text = kRuntimeBytes,
+          .encode_video = plan_input(checkpoint, request, threads),
           .denoise = kRuntimeBytes + weights,
           .decode = kRuntimeBytes + tile_bytes(checkpoint, request, threads)};
 }

@@ -12,6 +12,7 @@ namespace cogvx {
 // and the activations that live at the stage's peak.
 struct MemoryPlan {
   int64_t encode_text = 0;
+  int64_t encode_video = 0;  // of an image too; 0 without an input
   int64_t denoise = 0;
   int64_t decode = 0;
   bool operator==(const MemoryPlan&) const = default;

@@ -80,12 +80,13 @@ SchedulerConfig read_scheduler(const JsonReader& read) {
 }
 
 CheckpointIdentity read_identity(const JsonReader& read) {
-  read.only({"tokenizer", "text_encoder", "transformer", "vae"});
+  read.only({"tokenizer", "text_encoder", "transformer", "vae", "vae_encoder"});
   CheckpointIdentity c;
   read.text("tokenizer", c.tokenizer);
   read.text("text_encoder", c.text_encoder);
   read.text("transformer", c.transformer);
   read.text("vae", c.vae);
+  read.text("vae_encoder", c.vae_encoder);
   return c;
 }
 
@@ -139,6 +140,10 @@ int64_t Request::skipped_steps() const {
   return steps - std::min(static_cast<int64_t>(static_cast<double>(steps) * strength), steps);
 }
 
+int64_t Request::input_frames() const {
+  return task == Task::kTextToVideo ? 0 : task == Task::kImageToVideo ? 1 : num_frames;
+}
+
 std::string attention_name(AttentionKernel kernel) { return name_of(kAttentionKernels, kernel); }
 
 json request_to_json(const Request& r) {
@@ -146,7 +151,8 @@ json request_to_json(const Request& r) {
            {{"tokenizer", r.checkpoint.tokenizer},
             {"text_encoder", r.checkpoint.text_encoder},
             {"transformer", r.checkpoint.transformer},
-            {"vae", r.checkpoint.vae}}},
+            {"vae", r.checkpoint.vae},
+            {"vae_encoder", r.checkpoint.vae_encoder}}},
           {"task", task_name(r.task)},
           {"input_sha256", r.input_sha256},
           {"strength", r.strength},

@@ -20,7 +20,8 @@ struct CheckpointIdentity {
   std::string tokenizer;
   std::string text_encoder;
   std::string transformer;
-  std::string vae;
+  std::string vae;          // its decoder
+  std::string vae_encoder;  // where an image or a video is encoded
   bool operator==(const CheckpointIdentity&) const = default;
 };
 
@@ -61,6 +62,8 @@ struct Request {
   // Of the scheduler's timesteps, those left out at the begin (diffusers:
   // CogVideoXVideoToVideoPipeline.get_timesteps).
   int64_t skipped_steps() const;
+  // Of the image or the video that it begins with.
+  int64_t input_frames() const;
   bool operator==(const Request&) const = default;
 };
 
@@ -94,6 +97,7 @@ struct LatentShape {
   int64_t channels = 0;
   int64_t height = 0;
   int64_t width = 0;
+  int64_t decoded() const { return frames - padding; }
 };
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint);
 PatchGrid video_grid(const Request& request, const Checkpoint& checkpoint);

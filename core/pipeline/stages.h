@@ -49,6 +49,14 @@ struct DenoiseState {
   at::Generator generator;
   int64_t next_step = 0;
 };
+// What is there before the first noise is drawn.
+struct Beginning {
+  at::Generator generator;  // that samples of an input were drawn from
+  at::Tensor video_LCYX{};  // Conditions::video_LCYX
+};
+DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work,
+                           Beginning beginning);
+// Of a request that begins with noise alone.
 DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work);
 
 // What denoising works with; all of it must outlive the call.
@@ -60,6 +68,7 @@ struct Denoising {
   WorkExchange& work;
   std::function<void(const DenoiseState&)> after_step{};  // may be empty
   RunWatch watch{};
+  at::Tensor condition_LCYX{};  // Conditions::channels_LCYX
 };
 // Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
 // scheduler step are fp32. Throws NumericError when latents stop being finite. Whatever is thrown

@@ -19,7 +19,7 @@ using testing::HasSubstr;
 // No member has its default.
 Request unusual_request() {
   Request r;
-  r.checkpoint = {"t", "e", "x", "v"};
+  r.checkpoint = {"t", "e", "x", "v", "n"};
   r.task = Task::kImageToVideo;
   r.input_sha256 = "p";
   r.strength = 0.7;
@@ -80,7 +80,7 @@ std::vector<json::json_pointer> leaves(const json& value) {
 
 TEST(Request, AMissingKeyIsADataErrorThatNamesTheFileAndTheKey) {
   const json whole = request_to_json(unusual_request());
-  EXPECT_EQ(leaves(whole).size(), 38U);
+  EXPECT_EQ(leaves(whole).size(), 39U);
   for (const json::json_pointer& path : leaves(whole)) {
     json cut = whole;
     cut.at(path.parent_pointer()).erase(path.back());
@@ -178,7 +178,7 @@ TEST(Request, EveryMemberCanDiffer) {
   other.width = other.height = 16;
   other.num_frames = 1;
   other.dynamic_cfg = false;
-  EXPECT_EQ(request_differences(unusual_request(), other).size(), 38U - 4U);
+  EXPECT_EQ(request_differences(unusual_request(), other).size(), 39U - 5U);
 }
 
 TEST(Request, GuidanceStartsAboveOne) {
