@@ -52,7 +52,7 @@ int64_t attention_bytes(const TransformerConfig& c, const Request& request,
 }
 
 // All but the learned positions, which stay on the host.
-int64_t linear_parameters(const TransformerConfig& c) {
+int64_t resident_parameters(const TransformerConfig& c) {
   const TensorShapes shapes = transformer_tensors(c);
   const auto learned = shapes.find(kLearnedPositions);
   return transformer_parameters(c) -
@@ -82,7 +82,7 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const
   const int64_t one = share.rows * d * bytes;
   const bool resident = offload == Offload::kNone;
   const int64_t norms = (c.num_layers * 4 * (d + c.attention_head_dim) + 4 * d) * kFp32Bytes;
-  const int64_t weights = resident ? linear_parameters(c) * bytes : norms;
+  const int64_t weights = resident ? resident_parameters(c) * bytes : norms;
   const int64_t positions = position_bytes(checkpoint, request, share);
   const int64_t modulation = (12 * d + 4 * c.time_embed_dim) * bytes;
   const auto brought = [&](int64_t elements) { return resident ? 0 : elements * bytes; };
