@@ -81,18 +81,17 @@ class EncoderWalk {
     height_ = tile_.height;
     width_ = tile_.width;
     weights_ = 0;
-    const bool first = kept_ == 0;
+    first_ = kept_ == 0;
     const auto& widths = c_.block_out_channels;
-    causal_convolution({c_.in_channels, widths.front(), c_.in_channels}, first);
+    causal_convolution({c_.in_channels, widths.front(), c_.in_channels});
     int64_t in = widths.front();
     for (size_t i = 0; i < widths.size(); ++i) {
-      for (int64_t j = 0; j < c_.layers_per_block; ++j)
-        resnet(j == 0 ? in : widths[i], widths[i], first);
+      for (int64_t j = 0; j < c_.layers_per_block; ++j) resnet(j == 0 ? in : widths[i], widths[i]);
       if (i + 1 < widths.size()) downsample(widths[i], /*in_time=*/i < 2);
       in = widths[i];
     }
-    for (int i = 0; i < 2; ++i) resnet(in, in, first);
-    causal_convolution({in, 2 * c_.latent_channels, in}, first);
+    for (int i = 0; i < 2; ++i) resnet(in, in);
+    causal_convolution({in, 2 * c_.latent_channels, in});
   }
   int64_t weights() const { return weights_; }
   int64_t peak() const { return peak_; }
@@ -104,16 +103,16 @@ class EncoderWalk {
     int64_t held;        // channels that live beside its padded input and its output
     int64_t normed = 0;  // further ones until it begins
   };
-  void causal_convolution(const Convolution& c, bool first) {
+  void causal_convolution(const Convolution& c) {
     weights_ += 27 * c.in * c.out + 3 * c.in;
     const int64_t padded = c.in * (frames_ + 2);
     need((c.held + c.normed) * frames_ + padded + work_.norm(c.in, frames_));
-    if (first) kept_ += 2 * c.in * plane();
+    if (first_) kept_ += 2 * c.in * plane();
     need((c.held + c.out) * frames_ + padded + work_.convolution(c.in, c.out, frames_));
   }
-  void resnet(int64_t in, int64_t out, bool first) {
-    causal_convolution({in, out, /*held=*/in}, first);
-    causal_convolution({out, out, /*held=*/in, /*normed=*/out}, first);
+  void resnet(int64_t in, int64_t out) {
+    causal_convolution({in, out, /*held=*/in});
+    causal_convolution({out, out, /*held=*/in, /*normed=*/out});
     if (in == out) return;
     weights_ += in * out;
     need((in + 2 * out) * frames_ + work_.convolution(in, out, frames_));
@@ -136,6 +135,7 @@ class EncoderWalk {
   const VaeConfig& c_;
   Tile tile_;
   const VaeWork& work_;
+  bool first_ = true;
   int64_t frames_ = 0;
   int64_t height_ = 0;
   int64_t width_ = 0;

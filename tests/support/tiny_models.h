@@ -5,6 +5,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "core/pipeline/conditions.h"
 #include "core/pipeline/encode.h"
 #include "core/pipeline/request.h"
 #include "core/pipeline/stages.h"
@@ -54,6 +55,17 @@ struct DenoisedLatents {
   at::Tensor first;
   at::Tensor final;
 };
+// A request's input as the denoising gets it, and the generator its samples came from.
+struct GoldenInput {
+  Conditions conditions;
+  at::Generator generator;
+};
+Conditions golden_conditions(const Request& request, const Checkpoint& checkpoint,
+                             const VaeEncoder& encoder, const at::Tensor& rgb_FHW3,
+                             at::Generator& generator);
+DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
+                            Transformer& transformer, const TextStates& text,
+                            const GoldenInput& input);
 DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
                             Transformer& transformer, const TextStates& text);
 
