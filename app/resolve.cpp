@@ -13,6 +13,7 @@
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
 #include "core/schedule/scheduler.h"
+#include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
 #include "io/video_writer.h"
 #include "parallel/mesh.h"
@@ -191,7 +192,8 @@ void choose_scheduler(const Options& options, const Checkpoint& checkpoint, cons
 int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
   const int64_t longest = c.max_text_seq_length;
   const int64_t tokens = options.max_text_tokens.value_or(longest);
-  if (!c.use_rotary_positional_embeddings && tokens != longest) {
+  const bool fixed = !c.use_rotary_positional_embeddings || c.use_learned_positional_embeddings;
+  if (fixed && tokens != longest) {
     throw UsageError("--max-text-tokens is " + std::to_string(tokens) +
                      ", this model's positions fix it at " + std::to_string(longest));
   }
@@ -327,6 +329,9 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
     plan.notices.push_back("--offload has no effect on the CPU: weights are there already");
   r.vae_tile = choose_tile(options, checkpoint.vae);
   r.max_text_tokens = choose_text_tokens(options, checkpoint.transformer);
+  const LatentShape latents = latent_shape(r, checkpoint);
+  check_positions(checkpoint.transformer, {latents.frames, latents.height, latents.width},
+                  r.max_text_tokens);
   r.seed = choose_seed(options.seed);
   if (!options.dump_config) {
     const int threads = plan.placement.threads;
