@@ -29,6 +29,7 @@ TEST_P(RoundTrips, AreByteEqual) {
   const ProgramResult result = convert(sat_, {"--verify"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, out_.string() + "\n");
+  EXPECT_THAT(result.err, HasSubstr("comparing"));
   for (const char* component : {"transformer", "vae", "text_encoder"}) {
     expect_same(out_ / component, tiny_ / component);
     EXPECT_EQ(read_json(out_ / component / "config.json"),

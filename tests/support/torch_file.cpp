@@ -84,14 +84,15 @@ std::string state_pickle(const std::string& wrapper, const std::vector<SavedTens
   return pickle.opcodes(".").str();
 }
 
-void write_archive(const std::filesystem::path& path, const Records& records) {
+void write_archive(const std::filesystem::path& path, const Records& records, Packing packing) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream file(path, std::ios::binary);
   caffe2::serialize::PyTorchStreamWriter writer([&](const void* data, size_t size) {
     file.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
     return file ? size : 0;
   });
-  for (const auto& [name, bytes] : records) writer.writeRecord(name, bytes.data(), bytes.size());
+  for (const auto& [name, bytes] : records)
+    writer.writeRecord(name, bytes.data(), bytes.size(), packing == Packing::kDeflate);
   writer.writeEndOfFile();
 }
 

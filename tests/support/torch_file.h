@@ -46,8 +46,11 @@ std::vector<int64_t> contiguous_strides(const std::vector<int64_t>& shape);
 std::string state_pickle(const std::string& wrapper, const std::vector<SavedTensor>& tensors);
 
 using Records = std::vector<std::pair<std::string, std::string>>;
+// torch.save never compresses.
+enum class Packing { kStore, kDeflate };
 // A zip archive of these records as PyTorch writes one.
-void write_archive(const std::filesystem::path& path, const Records& records);
+void write_archive(const std::filesystem::path& path, const Records& records,
+                   Packing packing = Packing::kStore);
 void write_torch_file(const std::filesystem::path& path, const std::string& wrapper,
                       const std::vector<SavedTensor>& tensors);
 

@@ -165,6 +165,8 @@ TEST_F(TorchFile, TensorsStayInsideTheirStorages) {
   const int64_t huge = int64_t{1} << 48;
   EXPECT_THAT(error(Claim{.shape = {huge, huge}}.pickle()), HasSubstr(beyond));
   EXPECT_THAT(error(Claim{.shape = {2, 2}, .strides = {huge, huge}}.pickle()), HasSubstr(beyond));
+  const Claim overflowing{.count = huge, .shape = {1 << 24}, .strides = {huge}};
+  EXPECT_THAT(error(overflowing.pickle()), HasSubstr("reaches beyond the 281474976710656"));
   for (const int64_t bad : {int64_t{-1}, huge * 2, std::numeric_limits<int64_t>::max()}) {
     EXPECT_THAT(error(Claim{.offset = bad}.pickle()), HasSubstr("a tensor's offset"));
     EXPECT_THAT(error(Claim{.shape = {bad, 1}}.pickle()), HasSubstr("a tensor's size"));
@@ -239,6 +241,9 @@ TEST_F(TorchFile, BrokenArchivesAreDataErrors) {
   EXPECT_THAT(open_error(), HasSubstr("Git LFS pointer"));
   write_archive(file_, {{"other", "x"}});
   EXPECT_THAT(open_error(), HasSubstr("it has no record 'data.pkl'"));
+  write_archive(file_, {{"data.pkl", Claim{}.pickle() + std::string(1000, ' ')}},
+                Packing::kDeflate);
+  EXPECT_THAT(open_error(), HasSubstr("record 'data.pkl' is compressed"));
   write_archive(file_, {{"data.pkl", Claim{}.pickle()}, {"byteorder", "big"}});
   EXPECT_THAT(open_error(), HasSubstr("its byte order is 'big', wanted 'little'"));
 }
