@@ -43,9 +43,10 @@ DeviceShare device_share(const Checkpoint& checkpoint, const Request& request,
                          const Placement& placement, const Mesh& mesh) {
   const SequenceMode mode =
       placement.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
-  DeviceShare share = mesh.sp == 1 ? whole_share(checkpoint, request)
-                                   : sequence_share(mode, pass_shape(request, checkpoint).sequence,
-                                                    {mesh.sp_rank(), mesh.sp});
+  DeviceShare share =
+      mesh.sp == 1 ? whole_share(checkpoint, request)
+                   : sequence_share(mode, pass_shape(request, checkpoint, at::kCUDA).sequence,
+                                    {mesh.sp_rank(), mesh.sp});
   share.encodes_text = share.joins_tiles = mesh.rank == 0;
   share.checked_rows = joint_rows(request, checkpoint);
   share.attention_streams = kAttentionStreams;

@@ -227,8 +227,9 @@ class Run {
     const int branches =
         request().uses_guidance() ? ranks_.work().owns_branch(0) + ranks_.work().owns_branch(1) : 1;
     report_.own.moved = ranks_.bytes_moved();
-    report_.own.predicted = ranks_.predicted_bytes(pass_shape(request(), checkpoint_),
-                                                   (extent_.steps - extent_.first_step) * branches);
+    report_.own.predicted =
+        ranks_.predicted_bytes(pass_shape(request(), checkpoint_, ops_.device()),
+                               (extent_.steps - extent_.first_step) * branches);
     if (ranks_.is_first() && ranks_.mesh().sp > 1)
       console_.info(traffic_text(report_.own.moved, report_.own.predicted));
     std::vector<std::string> reports =

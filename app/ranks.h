@@ -37,7 +37,8 @@ struct PassShape {
   RowRange video_rows;           // those that the output is gathered from
   int64_t output_row_bytes = 0;  // of one such row
 };
-PassShape pass_shape(const Request& request, const Checkpoint& checkpoint);
+// `device`: where its tensors lie.
+PassShape pass_shape(const Request& request, const Checkpoint& checkpoint, at::Device device);
 
 // What the same process will have given away in the denoising steps.
 struct PredictedBytes {

@@ -136,16 +136,12 @@ void RgbEncoder::convert(ImageView image, AVFrame& frame) {
 }
 
 RgbDecoder::RgbDecoder(const AVFrame& first)
-    : format_(first.format), rgb_(libav::make_frame(first.width, first.height, AV_PIX_FMT_RGB24)) {
+    : rgb_(libav::make_frame(first.width, first.height, AV_PIX_FMT_RGB24)) {
   const auto format = static_cast<AVPixelFormat>(first.format);
   scaler_ =
       make_scaler(FrameSize{.width = first.width, .height = first.height},
                   Plane{.format = format, .chroma = chroma_position(format, first.chroma_location)},
                   Plane{.format = AV_PIX_FMT_RGB24, .chroma = {}}, tags_of(first));
-}
-
-bool RgbDecoder::accepts(const AVFrame& frame) const {
-  return frame.format == format_ && frame.width == rgb_->width && frame.height == rgb_->height;
 }
 
 void RgbDecoder::convert(const AVFrame& frame, uint8_t* pixels) {

@@ -35,12 +35,10 @@ class RgbEncoder {
 class RgbDecoder {
  public:
   explicit RgbDecoder(const AVFrame& first);
-  bool accepts(const AVFrame& frame) const;
   // `pixels`: room for one frame.
   void convert(const AVFrame& frame, uint8_t* pixels);
 
  private:
-  int format_;
   libav::FramePtr rgb_;
   ScalerPtr scaler_;
 };

@@ -195,4 +195,28 @@ void check_frames_folder(const fs::path& path, bool overwrite) {
   const Temporary probe(TemporaryKind::kFolder, place, name, path);
 }
 
+fs::path frame_path(const fs::path& folder, int index) { return folder / frame_name(index); }
+
+int count_frame_files(const fs::path& folder) {
+  std::error_code error;
+  int count = 0;
+  int last = -1;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const int index = frame_index(entry->path().filename().string());
+    if (index >= 0) ++count;
+    last = std::max(last, index);
+  }
+  if (error) throw DataError(quoted(folder) + ": cannot be read: " + error.message());
+  if (count == 0) {
+    throw DataError(quoted(folder) + ": folder without frames; wanted 000000.png, 000001.png, ...");
+  }
+  for (int i = 0; i < count; ++i) {
+    if (fs::exists(frame_path(folder, i), error)) continue;
+    throw DataError(quoted(frame_path(folder, i)) + ": missing, but there are frames up to " +
+                    frame_name(last) + "; number them from 000000.png on without a gap");
+  }
+  return count;
+}
+
 }  // namespace cogvx::io

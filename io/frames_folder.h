@@ -37,4 +37,9 @@ class FramesFolder {
 // and `overwrite` is false; OutputError where the folder cannot be made or written.
 void check_frames_folder(const std::filesystem::path& path, bool overwrite);
 
+std::filesystem::path frame_path(const std::filesystem::path& folder, int index);
+// How many frames a folder holds. DataError for none, for a gap between them, and for a folder that
+// cannot be read.
+int count_frame_files(const std::filesystem::path& folder);
+
 }  // namespace cogvx::io

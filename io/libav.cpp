@@ -1,6 +1,7 @@
 #include "io/libav.h"
 
 #include <array>
+#include <cstdarg>
 #include <new>
 
 #include "core/base/errors.h"
@@ -11,6 +12,14 @@ namespace {
 
 // libav's own codes are four-letter tags, far below every errno.
 bool is_errno(int error) { return error < 0 && error > -4096; }
+
+// libav's log has one callback for the process and no handle to give it; a decoder of one thread
+// logs on its caller's.
+thread_local int error_count = 0;
+
+void count_errors(void* /*source*/, int level, const char* /*format*/, va_list /*arguments*/) {
+  if (level <= AV_LOG_ERROR) ++error_count;
+}
 
 }  // namespace
 
@@ -45,7 +54,9 @@ CodecPtr make_codec(const AVCodec& codec) {
   return context;
 }
 
-void silence_log() { av_log_set_level(AV_LOG_QUIET); }
+void silence_log() { av_log_set_callback(count_errors); }
+
+int logged_errors() { return error_count; }
 
 std::string error_text(int error) {
   std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};

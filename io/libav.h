@@ -60,6 +60,9 @@ CodecPtr make_codec(const AVCodec& codec);
 
 // libav prints to stderr unless told not to; what went wrong belongs into the exception.
 void silence_log();
+// How many errors libav has told its log on this thread since `silence_log`, some of which it
+// returns to nobody.
+int logged_errors();
 
 std::string error_text(int error);
 

@@ -14,7 +14,7 @@ void write_png(const std::filesystem::path& path, ImageView image);
 void write_png_frames(const std::filesystem::path& folder, const FramesView& frames,
                       const FrameProgress& progress = {});
 
-// Any PNG as RGB24: palettes and grey are spread out, alpha is dropped. DataError.
+// As `read_image` reads it, without its notices. DataError.
 Image read_png(const std::filesystem::path& path);
 
 }  // namespace cogvx::io

@@ -12,7 +12,8 @@ namespace {
 // Of every rank.
 std::vector<int64_t> heads_of_ranks(const SequenceShape& shape, int ranks) {
   std::vector<int64_t> heads;
-  for (const auto& runs : deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), ranks))
+  for (const auto& runs :
+       deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), ranks, head_split(shape.device)))
     heads.push_back(runs.empty() ? 0 : runs.back().head - runs.front().head + 1);
   return heads;
 }

@@ -16,9 +16,16 @@ namespace cogvx {
 // block as short as it is. A rank without rows has an empty range where its rows would begin.
 std::vector<RowRange> deal_rows(int64_t rows, int ranks);
 
+// Whether a head may be shared by several ranks. A GPU's kernels give a head the same bytes only
+// where they see all of it.
+enum class HeadSplit { kWhereIdle, kNever };
+HeadSplit head_split(at::Device device);
+
 // Attention units (head, query tile), in head-major order, as runs per rank: whole heads when there
-// is one for every rank, else runs of tiles, so that every rank has work while units last.
-std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks);
+// is one for every rank; else runs of tiles, so that every rank has work while units last, or,
+// where heads are not split, whole heads and ranks without.
+std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks,
+                                                  HeadSplit split = HeadSplit::kWhereIdle);
 
 // Rows that runs of query tiles and a row owner have in common; over several heads, their sum.
 RowRange common_rows(const AttentionRun& run, RowRange owned);

@@ -18,7 +18,8 @@ RowRange own_rows(const SequenceShape& shape, SequencePlace place) {
 // Vectors of head_dim elements: q, k, v of own rows for each head of every other rank, then the
 // results of own units that belong to others' rows.
 int64_t ulysses_vectors(const SequenceShape& shape, SequencePlace place) {
-  const auto units = deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), place.ranks);
+  const auto units = deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), place.ranks,
+                                head_split(shape.device));
   int64_t heads_of_others = 0;
   for (int other = 0; other < place.ranks; ++other) {
     if (other == place.rank || units[other].empty()) continue;

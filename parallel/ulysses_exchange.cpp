@@ -42,7 +42,8 @@ void UlyssesExchange::share(std::span<const HeadGroup> groups) {
 
 UlyssesExchange::Part UlyssesExchange::make_part(HeadGroup heads) const {
   Part part;
-  part.runs_of = deal_units(heads.size(), ceil_div(shape().rows, kBlockRows), ranks());
+  part.runs_of = deal_units(heads.size(), ceil_div(shape().rows, kBlockRows), ranks(),
+                            head_split(shape().device));
   for (const std::vector<AttentionRun>& runs : part.runs_of)
     part.heads_of.push_back(runs.empty() ? HeadGroup{}
                                          : HeadGroup{runs.front().head, runs.back().head + 1});

@@ -12,7 +12,7 @@ source scripts/common.sh
 
 readonly folder=build-fuzz
 readonly limits=(-max_len=65536 -timeout=10 -malloc_limit_mb=256 -rss_limit_mb=2048 -dict=tests/fuzz/words.dict)
-readonly names=(safetensors configs saved_run lora torch_pickle)
+readonly names=(safetensors configs saved_run picture lora torch_pickle)
 mode=fuzz built=0 seconds=60 targets=("${names[@]}")
 [ "${COGVX_LONG:-}" != 1 ] || seconds=600
 
@@ -67,7 +67,7 @@ run_target() {  # target: its log and findings lie in $folder
 report() {  # target, exit status of its run
   local log="$folder/$1.log" executions edges input
   executions=$(awk '/^stat::number_of_executed_units/ {print $2}' "$log")
-  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2)
+  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2) || true  # none where a seed ends it
   if [ "$2" = 0 ]; then
     echo "fuzz $1: good, ${executions:-0} executions in $seconds s, ${edges:-0} edges covered"
   else
@@ -82,7 +82,8 @@ fuzz() {
   declare -A statuses=()
   for target in "${targets[@]}"; do
     ((running < $(nproc))) || { wait -n || true; ((running -= 1)); }
-    (run_target "$target"; echo $? >"$folder/$target.status") &
+    # Not `run_target; echo $?`: set -e would end the subshell first and leave the status of an earlier run.
+    (status=0; run_target "$target" || status=$?; echo "$status" >"$folder/$target.status") &
     ((running += 1))
   done
   wait
@@ -127,7 +128,7 @@ coverage() {
     profiles+=("$folder-coverage/$target.profraw")
   done
   "$(tool llvm-profdata)" merge -o "$folder-coverage/all.profdata" "${profiles[@]}"
-  "$(tool llvm-cov)" report "${objects[@]}" -instr-profile="$folder-coverage/all.profdata" "$PWD/core" |
+  "$(tool llvm-cov)" report "${objects[@]}" -instr-profile="$folder-coverage/all.profdata" "$PWD/core" "$PWD/io" |
     awk '$1 ~ /\.cpp$/ { printf "%-32s %4d of %4d lines, %s\n", $1, $8 - $9, $8, $10 }
          $1 == "TOTAL" { printf "%-32s %4d of %4d lines, %s\n", "all, headers too", $8 - $9, $8, $10 }'
 }

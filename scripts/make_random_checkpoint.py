@@ -128,6 +128,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--geometry", choices=GEOMETRIES, default="2b")
     parser.add_argument("--layers", type=int, default=2, help="transformer layers")
+    parser.add_argument("--heads", type=int, help="of 64 each; the geometry's own by itself")
     parser.add_argument("--text-layers", type=int, default=1)
     parser.add_argument("--text-width", type=int, default=512, help="4096 is T5-XXL's")
     parser.add_argument("--slim-vae", type=int, default=1, help="divide the VAE's widths by this")
@@ -137,7 +138,7 @@ def main():
     kind = GEOMETRIES[args.geometry]
     widths = [width // args.slim_vae for width in VAE_WIDTHS]
     transformer = dict(
-        _class_name="CogVideoXTransformer3DModel", num_layers=args.layers, num_attention_heads=kind["heads"],
+        _class_name="CogVideoXTransformer3DModel", num_layers=args.layers, num_attention_heads=args.heads or kind["heads"],
         attention_head_dim=64, in_channels=16, out_channels=16, time_embed_dim=512, text_embed_dim=args.text_width,
         max_text_seq_length=226, sample_height=60, sample_width=90, sample_frames=49, patch_size=2,
         use_rotary_positional_embeddings=kind["rotary"])

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Gets everything a build needs: Debian packages (as root; otherwise prints the command) and the pinned PyTorch wheels,
 # checked by SHA-256 and unpacked, never imported, under .deps/python. Safe to run again; a second run does nothing.
-#   scripts/setup.sh [--cuda] [--bare] [--quiet]
+#   scripts/setup.sh [--cuda] [--bare] [--cuobjdump] [--quiet]
 #   --cuda  adds the NVIDIA libraries that PyTorch loads on a GPU
 #   --bare  fills .deps/bare with the sources that a machine without Debian packages needs (scripts/gpu_check.sh)
+#   --cuobjdump  adds that tool, for scripts/check_architectures.sh where the CUDA toolkit came without it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,8 +20,9 @@ for argument in "$@"; do
   case "$argument" in
     --cuda) lists+=(scripts/wheels_cuda.txt) ;;
     --bare) bare=1 ;;
+    --cuobjdump) lists+=(scripts/wheels_cuobjdump.txt) ;;
     --quiet) quiet=1 ;;
-    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda, --bare and --quiet" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda, --bare, --cuobjdump and --quiet" >&2; exit 2 ;;
   esac
 done
 say() { [ "$quiet" = 1 ] || echo "setup: $*"; }

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Sets up, builds, checks and tests; ends with ctest's summary and its exit code. Run again, it does only what changed.
 #   scripts/test.sh [--all] [--label unit|golden|cli|fuzz] [--sanitize address|thread] [--build-dir D] [--werror]
-#                   [-- CMAKE ARGUMENT...]
-#   --all       also what is too long for CI: AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build, and ten
-#               minutes instead of one for each fuzz target
+#                   [--rehearse] [-- CMAKE ARGUMENT...]
+#   --all       also what is too long for CI: AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build, the CUDA
+#               plugins for every GPU, --rehearse, and ten minutes instead of one for each fuzz target
 #   --sanitize  builds in build-address or build-thread; without --label it runs what is worth running there
 #   --werror    compiler warnings are errors; so too where CI is set
+#   --rehearse  also scripts/gpu_check.sh --no-gpu, as CI does
 # shellcheck disable=SC2317  # phase and extra call functions by name
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
 
-all=0 label="" sanitize="" build="" werror=OFF cmake_arguments=()
+all=0 rehearse=0 label="" sanitize="" build="" werror=OFF cmake_arguments=()
 [ -z "${CI:-}" ] || werror=ON
 # Tests whose names match run under ThreadSanitizer: those that share a pool of threads, and a process's own helpers.
 readonly thread_tests='[Tt]hread|[Pp]ool|[Ww]orker|Heartbeat|LifeBoard|SilenceWatch'
@@ -21,12 +22,13 @@ parse() {
     case "$1" in
       --all) all=1 ;;
       --werror) werror=ON ;;
+      --rehearse) rehearse=1 ;;
       --label|--sanitize|--build-dir)
         [ $# -ge 2 ] || die "$1 wants a value"
         case "$1" in --label) label=$2 ;; --sanitize) sanitize=$2 ;; *) build=$2 ;; esac
         shift ;;
       --) shift; cmake_arguments=("$@"); break ;;
-      *) die "unknown argument '$1'; it takes --all, --label, --sanitize, --build-dir, --werror and -- CMAKE ARGUMENTS" ;;
+      *) die "unknown argument '$1'; it takes --all, --label, --sanitize, --build-dir, --werror, --rehearse and -- CMAKE ARGUMENTS" ;;
     esac
     shift
   done
@@ -130,6 +132,11 @@ run_extras() {
   else
     echo "bench: skipped: there is no tests/bench/CMakeLists.txt yet"
   fi
+  extra "architectures (the CUDA plugins for every GPU)" scripts/check_architectures.sh
+}
+
+rehearse_gpu_check() {
+  extra "gpu_check (scripts/gpu_check.sh without a GPU)" scripts/gpu_check.sh --no-gpu
 }
 
 # Passes ctest's lines on as they come, but holds its summary back until the phases are printed, so that it ends the
@@ -170,12 +177,13 @@ main() {
   fi
   check_sources
   extras_failed=0
+  [ "$all$rehearse" = 00 ] || phase "gpu_check, rehearsed" 8 rehearse_gpu_check
   [ "$all" = 0 ] || run_extras
   [ "$all" = 0 ] || export COGVX_LONG=1
   local status=0
   main_tests 2>&1 | with_phases || status=${PIPESTATUS[0]}
   if [ "$extras_failed" = 1 ]; then
-    echo "test.sh: a part that only --all runs failed; its line is above ctest's" >&2
+    echo "test.sh: a part beside ctest failed; its line is above" >&2
     [ "$status" != 0 ] || status=1
   fi
   exit "$status"

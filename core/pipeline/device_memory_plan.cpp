@@ -67,9 +67,11 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const
   const int64_t block =
       std::max({4 * one + brought(3 * d * d), attention_bytes(c, request, share, joint),
                 5 * one + brought(4 * d * d), brought(6 * d * c.time_embed_dim)});
-  // A layer's input once and its result twice; the feed-forward's is the largest.
-  const int64_t check = 9 * share.checked_rows * d * bytes + brought(4 * d * d);
-  return weights + share.exchange_bytes + positions + one + modulation + std::max(block, check);
+  // Before the first pass: a layer's input once and its result twice, of the feed-forward, which
+  // has the largest, with one layer of each kind that is shared out.
+  const int64_t check =
+      9 * share.checked_rows * d * bytes + brought(12 * d * d + c.text_embed_dim * d);
+  return weights + share.exchange_bytes + std::max(positions + one + modulation + block, check);
 }
 
 int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,

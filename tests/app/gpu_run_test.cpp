@@ -132,6 +132,24 @@ TEST_F(GpuRun, AutoSaysWhyWeightsComeLayerByLayerAndOnAGpuOfItsOwnNothing) {
   EXPECT_NE(said.find("1.07 GB are free"), std::string::npos) << said;
 }
 
+TEST_F(GpuRun, EachRankHasAPredictionOfItsOwnAndStaysBelowIt) {
+  const json run = made({"--device", "cuda", "--dtype", "bf16", "--cp", "2", "--sp", "2"},
+                        {.devices = "4 new devices"});
+  ASSERT_FALSE(run.empty());
+  const json& found = run.at("peak_device_memory_bytes");
+  const json& plans = run.at("predicted_device_memory_bytes");
+  ASSERT_EQ(plans.size(), 4u);
+  for (size_t rank = 0; rank < 4; ++rank) {
+    SCOPED_TRACE(rank);
+    EXPECT_EQ(plans[rank].contains("encode_text"), rank == 0);
+    for (const char* stage : {"denoise", "decode"})
+      EXPECT_LT(found[rank].value(stage, int64_t{0}), plans[rank].at(stage).get<int64_t>());
+  }
+  // Blocks of 64 rows and five heads are not dealt evenly; both branches are.
+  EXPECT_NE(plans[0].at("denoise"), plans[1].at("denoise"));
+  EXPECT_EQ(plans[0].at("denoise"), plans[2].at("denoise"));
+}
+
 TEST_F(GpuRun, WhatDoesNotFitIsRefusedBeforeAnyWeightIsRead) {
   const int64_t whole =
       largest(made(on_gpu({"--offload", "none"})), "predicted_device_memory_bytes");

@@ -171,8 +171,20 @@ def make_torch_pickle():
     write("torch_pickle", "numbers", b"\x80\x02]((\x8a\x09" + b"\xff" * 9 + b"G" + b"\x40" * 8 + b"K\x01M\x01\x01t\x89N\x88e.")
 
 
+def make_picture():
+    """Those of tests/goldens/media.json that differ in structure, and an EXIF block alone."""
+    names = ["turned6.png", "turned_xmp.png", "animated.png", "turned.webp", "lossy_alpha.webp", "animated.webp",
+             "turned.jpg", "turned_xmp.jpg", "progressive.jpg", "cmyk.jpg"]
+    goldens = json.loads((ROOT / "tests" / "goldens" / "media.json").read_text())
+    for image in goldens["images"]:
+        if image["name"] in names:
+            write("picture", image["name"].replace(".", "_"), bytes.fromhex(image["file"]))
+    write("picture", "exif", b"II" + struct.pack("<HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0))
+
+
 make_safetensors()
 make_configs()
 make_saved_run()
 make_lora()
 make_torch_pickle()
+make_picture()

@@ -1,26 +1,32 @@
 #include <gtest/gtest.h>
 
-#include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "core/ops/cuda_plugin.h"
-#include "tests/support/test_paths.h"
+#include "tests/gpu/gpu_ops.h"
 
 namespace cogvx {
 namespace {
 
+using test::report;
+
 TEST(Probe, ThePluginFindsADeviceThatItWasCompiledFor) {
-  const CudaReport report = probe_cuda(test::build_dir());
-  std::printf("report: driver for CUDA %s, plugin built with CUDA %s\n",
-              report.driver_version.c_str(), report.runtime_version.c_str());
-  for (const CudaDevice& device : report.devices) {
-    std::printf("report: device %d: %s, compute %d.%d, %d multiprocessors, %llu MB%s\n",
-                device.index, device.name.c_str(), device.compute_major, device.compute_minor,
-                device.multiprocessors,
-                static_cast<unsigned long long>(device.memory_bytes / 1'000'000),
-                device.supported ? "" : ", not compiled for");
+  const CudaReport found = probe_cuda(test::gpu_plugins());
+  report({{"check", "probe"},
+          {"driver_for", found.driver_version},
+          {"built_with", found.runtime_version}});
+  for (const CudaDevice& device : found.devices) {
+    report({{"check", "device"},
+            {"index", device.index},
+            {"name", device.name},
+            {"compute_capability",
+             std::to_string(device.compute_major) + "." + std::to_string(device.compute_minor)},
+            {"multiprocessors", device.multiprocessors},
+            {"memory_bytes", device.memory_bytes},
+            {"supported", device.supported}});
   }
-  ASSERT_FALSE(report.devices.empty());
-  EXPECT_TRUE(report.devices.front().supported);
+  ASSERT_FALSE(found.devices.empty());
+  EXPECT_TRUE(found.devices.front().supported);
 }
 
 }  // namespace

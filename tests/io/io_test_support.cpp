@@ -12,6 +12,8 @@
 #include <iterator>
 #include <stdexcept>
 
+#include "io/video_writer.h"
+
 // x265 loses copies of its own parameter strings.
 extern "C" const char* __lsan_default_suppressions() { return "leak:libx265.so\n"; }
 
@@ -72,6 +74,19 @@ std::string output_of(const std::string& command) {
 
 bool has_program(const std::string& name) {
   return std::system(("command -v " + name + " >/dev/null").c_str()) == 0;
+}
+
+std::string shell(const std::filesystem::path& path) {
+  return std::string("'").append(path.string()).append("'");
+}
+
+void ffmpeg(const std::string& arguments) {
+  const std::string command = "ffmpeg -v error -y " + arguments;
+  if (std::system(command.c_str()) != 0) throw std::runtime_error("failed: " + command);
+}
+
+void write_lossless(const std::filesystem::path& path, const Frames& frames) {
+  write_video(path, frames.view(), {.codec = VideoCodec::kFfv1});
 }
 
 pid_t start_process(const std::function<void()>& action) {

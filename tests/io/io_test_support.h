@@ -38,6 +38,13 @@ std::string message_of(Action action) {
 // What the program prints on standard output; `command` is for the shell.
 std::string output_of(const std::string& command);
 bool has_program(const std::string& name);
+// The path in single quotes, for the shell.
+std::string shell(const std::filesystem::path& path);
+// Runs the ffmpeg program; throws where it fails.
+void ffmpeg(const std::string& arguments);
+
+// A file (.mkv) that holds every pixel exactly, 8 frames a second.
+void write_lossless(const std::filesystem::path& path, const Frames& frames);
 
 // A forked process that runs `action` and ends with 0, or with 1 where that throws.
 pid_t start_process(const std::function<void()>& action);

@@ -94,6 +94,12 @@ TEST(DealUnits, FewerHeadsThanRanksAreSplitSoThatEveryRankHasWork) {
   }
 }
 
+TEST(DealUnits, HeadsThatAreNotSplitLeaveRanksWithout) {
+  using Runs = std::vector<AttentionRun>;
+  EXPECT_EQ(deal_units(3, 3, 5, HeadSplit::kNever),
+            (std::vector<Runs>{{{0, 0, 3}}, {{1, 0, 3}}, {{2, 0, 3}}, {}, {}}));
+}
+
 TEST(DealUnits, MoreRanksThanUnitsLeaveSomeWithNothing) {
   const auto dealt = deal_units(1, 2, 4);
   EXPECT_EQ(units_in(dealt[0]) + units_in(dealt[1]), 2);

@@ -83,7 +83,7 @@ at::Tensor GoldenCase::same_part(const std::string& name, const at::Tensor& whol
     throw std::runtime_error(label() + ": " + name + " is " + shape_text(whole.sizes()) +
                              ", diffusers has " + shape_text(shape));
   }
-  at::Tensor part = whole;
+  at::Tensor part = whole.cpu();
   for (int64_t dim = 0; dim < whole.dim(); ++dim) {
     part = part.slice(dim, recipe.at("start").at(dim).get<int64_t>(), std::nullopt,
                       recipe.at("step").at(dim).get<int64_t>());

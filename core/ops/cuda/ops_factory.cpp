@@ -65,3 +65,10 @@ extern "C" __attribute__((visibility("default"))) int cogvx_make_cuda_ops(CogvxC
     return fail(call, kCogvxCudaOpsOtherError, error.what());
   }
 }
+
+extern "C" __attribute__((visibility("default"))) void cogvx_check_cuda_kernels(
+    CogvxKernelCheckCall* call) {
+  const cogvx::cuda::CheckShape shape{call->rows, call->heads, call->head_width};
+  const std::string wrong = cogvx::cuda::check_kernels(shape, /*stream=*/nullptr);
+  std::snprintf(call->error, sizeof call->error, "%s", wrong.c_str());
+}

@@ -37,4 +37,15 @@ struct CogvxCudaOpsCall {
 // Returns a CogvxCudaOpsStatus; throws nothing.
 typedef int (*CogvxMakeCudaOpsFunction)(struct CogvxCudaOpsCall* call);
 #define COGVX_MAKE_CUDA_OPS_NAME "cogvx_make_cuda_ops"
+
+// Runs our own kernels on the calling thread's device against their host functions (CheckShape in
+// kernels.h); for scripts/gpu_check.sh.
+struct CogvxKernelCheckCall {
+  int64_t rows;
+  int64_t heads;
+  int64_t head_width;
+  char error[512];  // the first difference in one line; empty for none
+};
+typedef void (*CogvxCheckCudaKernelsFunction)(struct CogvxKernelCheckCall* call);
+#define COGVX_CHECK_CUDA_KERNELS_NAME "cogvx_check_cuda_kernels"
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 
+#include "tests/core/golden/golden_ops.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -52,7 +53,8 @@ class Bf16Ratios {
 
 class Bf16Golden : public testing::TestWithParam<const char*> {
  protected:
-  Bf16Golden() : checkpoint_(GetParam(), StoredDtype::kBf16), pool_(2), ops_(pool_) {}
+  Bf16Golden()
+      : checkpoint_(GetParam(), StoredDtype::kBf16), ops_(make_golden_ops(at::kBFloat16)) {}
 
   GoldenCase golden(const std::string& stage) {
     for (const GoldenCase& entry : golden_cases(GetParam(), "bf16")) {
@@ -74,15 +76,14 @@ class Bf16Golden : public testing::TestWithParam<const char*> {
   }
 
   TinyCheckpoint checkpoint_;
-  ThreadPool pool_;
-  CpuOps ops_;
+  std::unique_ptr<Ops> ops_;
 };
 
 TEST_P(Bf16Golden, TextStatesAreAsCloseToFp32AsDiffusers) {
   const GoldenCase text = golden("text");
   Bf16Ratios ratios(text);
   for (const auto& [seed, prompt] : text.params().at("prompts").items()) {
-    const at::Tensor states = encode_ids(*checkpoint_, ids_of(prompt), at::kBFloat16, ops_);
+    const at::Tensor states = encode_ids(*checkpoint_, ids_of(prompt), at::kBFloat16, *ops_);
     ratios.add("states." + seed, states.unsqueeze(0));
   }
   ratios.check_means();
@@ -91,7 +92,7 @@ TEST_P(Bf16Golden, TextStatesAreAsCloseToFp32AsDiffusers) {
 TEST_P(Bf16Golden, PredictionsAreAsCloseToFp32AsDiffusers) {
   const GoldenCase prediction = golden("transformer");
   Bf16Ratios ratios(prediction);
-  Transformer transformer = load_transformer(*checkpoint_, at::kBFloat16, ops_);
+  Transformer transformer = load_transformer(*checkpoint_, at::kBFloat16, *ops_);
   IdentityExchange exchange;
   for (int seed = 1; seed <= 5; ++seed) {
     const std::string suffix = std::string(".").append(std::to_string(seed));
@@ -107,7 +108,7 @@ TEST_P(Bf16Golden, PredictionsAreAsCloseToFp32AsDiffusers) {
 TEST_P(Bf16Golden, DecodedVideoIsAsCloseToFp32AsDiffusers) {
   const GoldenCase video = golden("vae");
   Bf16Ratios ratios(video);
-  const VaeDecoder decoder = load_vae(*checkpoint_, at::kBFloat16, ops_);
+  const VaeDecoder decoder = load_vae(*checkpoint_, at::kBFloat16, *ops_);
   for (int seed = 1; seed <= 5; ++seed) {
     const std::string suffix = std::string(".").append(std::to_string(seed));
     const at::Tensor z = video.input("z" + suffix).to(at::kBFloat16);
@@ -119,9 +120,9 @@ TEST_P(Bf16Golden, DecodedVideoIsAsCloseToFp32AsDiffusers) {
 TEST_P(Bf16Golden, LatentsAreAsCloseToFp32AsDiffusers) {
   const GoldenCase run = golden("pipeline");
   Bf16Ratios ratios(run);
-  Transformer transformer = load_transformer(*checkpoint_, at::kBFloat16, ops_);
+  Transformer transformer = load_transformer(*checkpoint_, at::kBFloat16, *ops_);
   const auto states_of = [&](const char* prompt) {
-    return encode_ids(*checkpoint_, ids_of(run.params().at(prompt)), at::kBFloat16, ops_);
+    return encode_ids(*checkpoint_, ids_of(run.params().at(prompt)), at::kBFloat16, *ops_);
   };
   const TextStates text{.prompt = states_of("prompt"), .negative = states_of("negative_prompt")};
   for (const uint64_t seed : run.params().at("seeds")) {

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "tests/core/golden/golden_ops.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -15,27 +16,26 @@ constexpr double kMinPsnr = 70.0;
 
 class PipelineGolden : public testing::TestWithParam<const char*> {
  protected:
-  PipelineGolden() : checkpoint_(GetParam()), pool_(2), ops_(pool_) {}
+  PipelineGolden() : checkpoint_(GetParam()), ops_(make_golden_ops(at::kFloat)) {}
 
   TextStates texts(const GoldenCase& golden) {
     TextStates states{
-        .prompt = encode_ids(*checkpoint_, golden.output("prompt_ids"), at::kFloat, ops_),
+        .prompt = encode_ids(*checkpoint_, golden.output("prompt_ids"), at::kFloat, *ops_),
         .negative = {}};
     if (golden.has_output("negative_prompt_ids")) {
       states.negative =
-          encode_ids(*checkpoint_, golden.output("negative_prompt_ids"), at::kFloat, ops_);
+          encode_ids(*checkpoint_, golden.output("negative_prompt_ids"), at::kFloat, *ops_);
     }
     return states;
   }
 
   TinyCheckpoint checkpoint_;
-  ThreadPool pool_;
-  CpuOps ops_;
+  std::unique_ptr<Ops> ops_;
 };
 
 TEST_P(PipelineGolden, LatentsAndFramesAgreeWithDiffusers) {
-  Transformer transformer = load_transformer(*checkpoint_, at::kFloat, ops_);
-  const VaeDecoder decoder = load_vae(*checkpoint_, at::kFloat, ops_);
+  Transformer transformer = load_transformer(*checkpoint_, at::kFloat, *ops_);
+  const VaeDecoder decoder = load_vae(*checkpoint_, at::kFloat, *ops_);
   for (const GoldenCase& golden : golden_cases(GetParam(), "pipeline")) {
     const Request request = golden_request(*checkpoint_, golden.params(),
                                            golden.params().at("seed").get<uint64_t>(), at::kFloat);

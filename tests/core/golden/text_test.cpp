@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/core/golden/golden_ops.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -12,10 +13,9 @@ class TextGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(TextGolden, StatesAgreeWithDiffusers) {
   const TinyCheckpoint checkpoint(GetParam());
-  ThreadPool pool(2);
-  CpuOps ops(pool);
+  const auto ops = make_golden_ops(at::kFloat);
   for (const GoldenCase& golden : golden_cases(GetParam(), "text")) {
-    const at::Tensor states = encode_ids(*checkpoint, golden.output("ids"), at::kFloat, ops);
+    const at::Tensor states = encode_ids(*checkpoint, golden.output("ids"), at::kFloat, *ops);
     EXPECT_TRUE(agrees(golden, "states", states.unsqueeze(0)));
   }
 }

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "tests/core/golden/golden_ops.h"
 #include "tests/support/recording_ops.h"
 #include "tests/support/tiny_models.h"
 
@@ -14,11 +15,11 @@ using nlohmann::json;
 
 class TransformerGolden : public testing::TestWithParam<const char*> {
  protected:
-  TransformerGolden() : checkpoint_(GetParam()), pool_(2), cpu_(pool_), ops_(cpu_) {}
+  TransformerGolden()
+      : checkpoint_(GetParam()), inner_(make_golden_ops(at::kFloat)), ops_(*inner_) {}
 
   TinyCheckpoint checkpoint_;
-  ThreadPool pool_;
-  CpuOps cpu_;
+  std::unique_ptr<Ops> inner_;
   RecordingOps ops_;
 };
 
@@ -95,16 +96,22 @@ TEST_P(TransformerGolden, BlocksAndTheirPartsAgreeWithDiffusers) {
     const int64_t rows = text.size(0) + video.size(0);
     IdentityExchange exchange;
     exchange.begin_sequence({rows, checkpoint_->transformer.num_attention_heads,
-                             checkpoint_->transformer.attention_head_dim, at::kFloat});
+                             checkpoint_->transformer.attention_head_dim, at::kFloat,
+                             ops_.device()});
+    ops_.prepare({.rows = rows,
+                  .heads = checkpoint_->transformer.num_attention_heads,
+                  .head_dim = checkpoint_->transformer.attention_head_dim,
+                  .dtype = at::kFloat,
+                  .linears = {}});
     // Makes the position tables of this grid.
     transformer.embed_patches(
         at::zeros({p.at("latent_frames").get<int64_t>(), 16, p.at("latent_height").get<int64_t>(),
                    p.at("latent_width").get<int64_t>()}),
         at::zeros({text.size(0), checkpoint_->transformer.text_embed_dim}), {0, 0});
-    at::Tensor x_ND = at::cat({text, video});
+    at::Tensor x_ND = ops_.upload(at::cat({text, video}));
     ops_.forget();
     transformer.run_block(transformer.blocks().at(p.at("layer").get<size_t>()), x_ND,
-                          golden.input("emb").squeeze(0), text.size(0), exchange);
+                          ops_.upload(golden.input("emb").squeeze(0)), text.size(0), exchange);
     auto parts = block_parts(ops_, text.size(0));
     parts["encoder_hidden_states"] = x_ND.narrow(0, 0, text.size(0));
     parts["hidden_states"] = x_ND.narrow(0, text.size(0), video.size(0));

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/core/golden/golden_ops.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -12,9 +13,8 @@ class VaeGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(VaeGolden, DecodedVideoAgreesWithDiffusers) {
   const TinyCheckpoint checkpoint(GetParam());
-  ThreadPool pool(2);
-  CpuOps ops(pool);
-  const VaeDecoder decoder = load_vae(*checkpoint, at::kFloat, ops);
+  const auto ops = make_golden_ops(at::kFloat);
+  const VaeDecoder decoder = load_vae(*checkpoint, at::kFloat, *ops);
   for (const GoldenCase& golden : golden_cases(GetParam(), "vae")) {
     const bool tiling = golden.params().at("tiling");
     EXPECT_TRUE(

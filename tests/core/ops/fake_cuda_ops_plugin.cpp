@@ -1,21 +1,25 @@
 // Stands in for libcogvx_cuda_ops.so where there is no GPU: answers what COGVX_FAKE_CUDA_OPS names,
 // by itself with an Ops that computes on the fake device of tests/support and asks the program's
-// planner how it calls its layers, as the real one does.
+// planner how it calls its layers, as the real one does. The scenes of tests/gpu are faults that
+// the planner does not see and the checks there must find.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <torch/headeronly/version.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "core/ops/cuda/kernel_check.h"
 #include "core/ops/cuda/ops_factory.h"
 #include "core/ops/planner.h"
 #include "tests/support/fake_device.h"
@@ -23,6 +27,11 @@
 namespace {
 
 using namespace cogvx;
+
+std::string_view scene() {
+  const char* named = std::getenv("COGVX_FAKE_CUDA_OPS");
+  return named == nullptr ? "" : named;
+}
 
 // How a library's kernels may be.
 struct Kernels {
@@ -39,7 +48,10 @@ class OwnedDeviceOps final : public test::PassingOps {
         kernels_(kernels),
         pool_(1),
         cpu_(pool_),
-        device_(cpu_) {}
+        device_(cpu_) {
+    static std::atomic<int> made{0};
+    second_ = made++ % 2 == 1;
+  }
 
   void prepare(const SharedCalls& calls) override {
     for (const SharedLinear& layer : calls.linears) {
@@ -57,17 +69,22 @@ class OwnedDeviceOps final : public test::PassingOps {
 
   at::Tensor linear(const at::Tensor& x, const LinearWeights& weights,
                     const LinearCall& call) override {
-    if (call.shared.size() == 0 || x.size(0) == 0) return device_.linear(x, weights, call);
-    at::Tensor y = at::empty({x.size(0), weights.out}, x.options());
-    weights_of_call_ = &weights;
-    plans_.at({weights.in, weights.out, call.shared})(x, call.first_row, y);
-    return y;
+    const at::Tensor y = planned_linear(x, weights, call);
+    const bool spoiled = (scene() == "rows count" && x.size(0) > 1 && x.size(0) < 200) ||
+                         (scene() == "every second differs" && second_) || scene() == "wrong";
+    return spoiled ? y.mul(1.01) : y;
   }
 
   void attention(const at::Tensor& qkv, std::span<const AttentionRun> runs,
                  at::Tensor& out) override {
+    const int64_t tiles = ceil_div(qkv.size(2), kBlockRows);
+    for (int64_t head = 0; head < std::ssize(runs); ++head) {
+      if (runs[head] != AttentionRun{head, 0, tiles})
+        throw std::logic_error("attention on a GPU takes whole heads, all of them in order");
+    }
     if (std::ssize(runs) != qkv.size(0)) throw std::logic_error("other runs than heads");
     attend_(qkv, out);
+    if (scene() == "heads count" && std::ssize(runs) == 3) out.mul_(1.01);
   }
 
  private:
@@ -77,6 +94,15 @@ class OwnedDeviceOps final : public test::PassingOps {
     RowRange shared;
     auto operator<=>(const Shape&) const = default;
   };
+
+  at::Tensor planned_linear(const at::Tensor& x, const LinearWeights& weights,
+                            const LinearCall& call) {
+    if (call.shared.size() == 0 || x.size(0) == 0) return device_.linear(x, weights, call);
+    at::Tensor y = at::empty({x.size(0), weights.out}, x.options());
+    weights_of_call_ = &weights;
+    plans_.at({weights.in, weights.out, call.shared})(x, call.first_row, y);
+    return y;
+  }
 
   RowKernel pick(int64_t rows, const LinearCall& like) {
     return {.id = "fake for " + std::to_string(rows),
@@ -105,6 +131,25 @@ class OwnedDeviceOps final : public test::PassingOps {
   std::map<Shape, RowPlan> plans_;
   HeadPlan attend_;
   const LinearWeights* weights_of_call_ = nullptr;
+  bool second_ = false;  // of every two that are made
+};
+
+// The host as the device of a KernelCheck.
+struct HostDevice {
+  void* upload(const void* from, size_t bytes) const {
+    return std::memcpy(std::malloc(bytes), from, bytes);
+  }
+  int download(void* to, const void* from, size_t bytes) const {
+    std::memcpy(to, from, bytes);
+    if (scene() == "kernels") static_cast<char*>(to)[bytes / 2] ^= 1;
+    return 0;
+  }
+  void release(void* array) const { std::free(array); }
+  template <typename Call>
+  int launch(const Call& call) const {
+    return cuda::run_on_host(call) ? 0 : 1;
+  }
+  const char* error_text(int) const { return "no launch"; }
 };
 
 int fail(CogvxCudaOpsCall* call, int status, const char* text) {
@@ -115,19 +160,25 @@ int fail(CogvxCudaOpsCall* call, int status, const char* text) {
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) int cogvx_make_cuda_ops(CogvxCudaOpsCall* call) {
-  const char* named = std::getenv("COGVX_FAKE_CUDA_OPS");
-  const std::string_view scene = named == nullptr ? "" : named;
-  if (scene == "other build") {
+  if (scene() == "other build") {
     call->abi = 9;
     std::strcpy(call->torch, "2.99.0");
     return kCogvxCudaOpsOtherBuild;
   }
-  if (scene == "full") return fail(call, kCogvxCudaOpsMemoryError, "tried to allocate 32.00 MiB");
-  if (scene == "broken") return fail(call, kCogvxCudaOpsDeviceError, "an illegal instruction");
-  call->ops = static_cast<Ops*>(
-      new OwnedDeviceOps(*static_cast<const Planner*>(call->planner),
-                         {.vary_by_rows = scene == "varies", .vary_by_heads = scene == "varies"}));
+  if (scene() == "full") return fail(call, kCogvxCudaOpsMemoryError, "tried to allocate 32.00 MiB");
+  if (scene() == "broken") return fail(call, kCogvxCudaOpsDeviceError, "an illegal instruction");
+  call->ops = static_cast<Ops*>(new OwnedDeviceOps(
+      *static_cast<const Planner*>(call->planner),
+      {.vary_by_rows = scene() == "varies", .vary_by_heads = scene() == "varies"}));
   call->cudnn_version = 91900;
   call->cublaslt_version = 130100;
   return kCogvxCudaOpsOk;
+}
+
+extern "C" __attribute__((visibility("default"))) void cogvx_check_cuda_kernels(
+    CogvxKernelCheckCall* call) {
+  HostDevice device;
+  const std::string wrong =
+      cuda::KernelCheck<HostDevice>(device, {call->rows, call->heads, call->head_width}).run();
+  std::snprintf(call->error, sizeof call->error, "%s", wrong.c_str());
 }

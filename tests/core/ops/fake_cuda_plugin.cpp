@@ -55,15 +55,14 @@ int fill(CogvxCudaProbe& probe, std::string_view scene) {
   probe.device_count = 2;
   set_device(probe.devices[0], "New One", 9, true);
   set_device(probe.devices[1], "Old One", 6, false);
-  if (probe.free_of >= 0) {
-    const char* left = std::getenv("COGVX_FAKE_CUDA_FREE");
-    probe.free_bytes = left == nullptr ? 79ULL << 30 : std::strtoull(left, nullptr, 10);
-  }
   return kCogvxCudaOk;
 }
 
 }  // namespace
 
 extern "C" int cogvx_cuda_probe(CogvxCudaProbe* probe) {
+  const char* left = std::getenv("COGVX_FAKE_CUDA_FREE");
+  if (probe->free_of >= 0)
+    probe->free_bytes = left == nullptr ? 79ULL << 30 : std::strtoull(left, nullptr, 10);
   return fill(*probe, std::getenv("COGVX_FAKE_CUDA"));
 }

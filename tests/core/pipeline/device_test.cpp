@@ -228,10 +228,13 @@ TEST_P(OnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBy
   // Two of time, text, patches, two at the end; per block two for modulation, qkv, out and two of
   // the feed-forward.
   const int64_t uses = 6 + 6 * config.num_layers;
+  // Before them one of each kind whose rows are shared out, for its kernel to be tried.
+  const int64_t tried = 7;
   ASSERT_EQ(std::ssize(layers.packed_before_use), uses);
-  for (int64_t i = 0; i < uses; ++i) EXPECT_EQ(layers.packed_before_use[i], i + 1);
+  for (int64_t i = 0; i < uses; ++i) EXPECT_EQ(layers.packed_before_use[i], tried + i + 1);
   // A second pass takes the layers in the same order, each from the same place on the host.
-  const std::vector<const void*> first = std::exchange(layers.packed, {});
+  std::vector<const void*> first = std::exchange(layers.packed, {});
+  first.erase(first.begin(), first.begin() + tried);
   forward(transformer);
   EXPECT_EQ(layers.packed, first);
 }
