@@ -8,6 +8,7 @@
 #include "app/json_text.h"
 #include "core/base/errors.h"
 #include "core/base/json.h"
+#include "core/transformer/tensor_list.h"
 #include "core/weights/config.h"
 #include "core/weights/expected_tensors.h"
 
@@ -35,10 +36,8 @@ std::vector<PlannedTensor> plan_transformer(const TensorSource& source, const js
                                             const std::string& label,
                                             const std::string& config_label) {
   const TransformerConfig parsed = parse_transformer_config(config, config_label);
-  const json ofs = config.value("ofs_embed_dim", json());
-  const int64_t ofs_embed_dim = ofs.is_number_integer() ? ofs.get<int64_t>() : 0;
-  return plan_tensors(source, transformer_tensors(parsed, ofs_embed_dim),
-                      transformer_naming(source, parsed), label);
+  return plan_tensors(source, transformer_tensors(parsed), transformer_naming(source, parsed),
+                      label);
 }
 
 // The kind that the tensors are of.

@@ -27,27 +27,6 @@ std::string numbered(const std::string& name, int64_t index) {
   return name + "." + std::to_string(index);
 }
 
-void add_block(Listing& list, const std::string& name, const TransformerConfig& c) {
-  const int64_t width = c.width();
-  for (const char* norm : {".norm1", ".norm2"}) {
-    list.layer(name + norm + ".linear", {6 * width, c.time_embed_dim});
-    list.norm(name + norm + ".norm", width);
-  }
-  for (const char* norm : {".attn1.norm_q", ".attn1.norm_k"})
-    list.norm(name + norm, c.attention_head_dim);
-  for (const char* part : {".attn1.to_q", ".attn1.to_k", ".attn1.to_v", ".attn1.to_out.0"})
-    list.layer(name + part, {width, width});
-  list.layer(name + ".ff.net.0.proj", {4 * width, width});
-  list.layer(name + ".ff.net.2", {width, 4 * width});
-}
-
-// The rows of a learned table: text, then every patch of the trained size.
-int64_t position_rows(const TransformerConfig& c) {
-  const int64_t frames = (c.sample_frames - 1) / c.temporal_compression_ratio + 1;
-  return c.max_text_seq_length +
-         frames * (c.sample_height / c.patch_size) * (c.sample_width / c.patch_size);
-}
-
 // Of the decoder, whose norms are given the latents, where `latent_channels` is not 0.
 struct VaeSide {
   std::string name;
@@ -112,32 +91,6 @@ void add_decoder(Listing& list, const VaeConfig& c) {
 }
 
 }  // namespace
-
-TensorShapes transformer_tensors(const TransformerConfig& c, int64_t ofs_embed_dim) {
-  Listing list;
-  const int64_t width = c.width(), p = c.patch_size;
-  const int64_t patch_t = c.patch_size_t == 0 ? 1 : c.patch_size_t;
-  if (c.patch_size_t == 0) {
-    list.layer("patch_embed.proj", {width, c.in_channels, p, p});
-  } else {
-    list.layer("patch_embed.proj", {width, c.in_channels * p * p * patch_t});
-  }
-  list.layer("patch_embed.text_proj", {width, c.text_embed_dim});
-  if (c.use_learned_positional_embeddings)
-    list.add("patch_embed.pos_embedding", {1, position_rows(c), width});
-  list.layer("time_embedding.linear_1", {c.time_embed_dim, width});
-  list.layer("time_embedding.linear_2", {c.time_embed_dim, c.time_embed_dim});
-  if (ofs_embed_dim > 0) {
-    list.layer("ofs_embedding.linear_1", {ofs_embed_dim, ofs_embed_dim});
-    list.layer("ofs_embedding.linear_2", {ofs_embed_dim, ofs_embed_dim});
-  }
-  for (int64_t i = 0; i < c.num_layers; ++i) add_block(list, numbered("transformer_blocks", i), c);
-  list.norm("norm_final", width);
-  list.layer("norm_out.linear", {2 * width, c.time_embed_dim});
-  list.norm("norm_out.norm", width);
-  list.layer("proj_out", {p * p * patch_t * c.out_channels, width});
-  return list.take();
-}
 
 TensorShapes vae_tensors(const VaeConfig& config) {
   Listing list;

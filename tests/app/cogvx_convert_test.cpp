@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/transformer/tensor_list.h"
 #include "core/weights/config.h"
 #include "core/weights/expected_tensors.h"
 #include "core/weights/sat_names.h"
@@ -277,9 +278,7 @@ TEST_F(CogvxConvert, TheKindIsFoundFromTheTensorsOfTheRealModels) {
   for (const auto& [kind, configs] : table.at("kinds").items()) {
     json config = table.at("common").at("transformer");
     config.update(configs.at("transformer"));
-    const TensorShapes shapes =
-        transformer_tensors(parse_transformer_config(config, kind),
-                            config.value("ofs_embed_dim", json(0)).get<int64_t>());
+    const TensorShapes shapes = transformer_tensors(parse_transformer_config(config, kind));
     const fs::path in = folder_ / "more" / (kind + ".safetensors");
     for (const bool sat : {true, false}) {
       write_sparse(
