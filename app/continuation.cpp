@@ -1,5 +1,8 @@
 #include "app/continuation.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "core/base/errors.h"
 #include "core/base/shapes.h"
 #include "core/schedule/scheduler.h"
@@ -38,6 +41,10 @@ void check_state(const std::string& path, const SavedState& saved) {
   }
 }
 
+// What a file beside the model decides.
+bool of_pixels(const FieldDifference& difference) { return difference.field == "input_sha256"; }
+bool of_loras(const FieldDifference& difference) { return difference.field.starts_with("loras"); }
+
 }  // namespace
 
 Continuation read_continuation(const Options& options, const Checkpoint& checkpoint) {
@@ -56,16 +63,26 @@ Continuation read_continuation(const Options& options, const Checkpoint& checkpo
 }
 
 void check_same_request(const Continuation& saved, const Request& request) {
-  for (const FieldDifference& difference : request_differences(saved.request(), request)) {
+  std::vector<FieldDifference> differences = request_differences(saved.request(), request);
+  // Another --width changes the pixels too: flags first.
+  std::stable_partition(differences.begin(), differences.end(), [](const auto& difference) {
+    return !of_pixels(difference) && !of_loras(difference);
+  });
+  for (const FieldDifference& difference : differences) {
     // Latents may be decoded with other tiles, and what they were made from has served.
     if (saved.latents &&
-        (difference.field.starts_with("vae_tile") || difference.field.starts_with("loras") ||
-         difference.field == "input_sha256"))
+        (difference.field.starts_with("vae_tile") || of_loras(difference) || of_pixels(difference)))
       continue;
     if (difference.field.starts_with("scheduler.") && difference.field != "scheduler.class") {
       throw DataError(saved.path + ": '" + difference.field + "' is " + difference.a +
                       " there, this checkpoint says " + difference.b +
                       "; give --model the checkpoint that it was made with");
+    }
+    if (of_pixels(difference) || of_loras(difference)) {
+      throw UsageError(saved.path + ": " +
+                       (of_pixels(difference) ? "the pixels of --image or --video are not those"
+                                              : "the --lora files or their scales are not those") +
+                       " that it was made with; give the same, or start anew without the file");
     }
     throw UsageError(saved.path + ": '" + difference.field + "' is " + difference.a +
                      " there, this command says " + difference.b +

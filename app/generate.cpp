@@ -1,12 +1,9 @@
 #include "app/generate.h"
 
 #include <ATen/ops/full.h>
-#include <c10/util/Exception.h>
 
-#include <chrono>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <nlohmann/json.hpp>
 
 #include "app/computer.h"
@@ -15,16 +12,15 @@
 #include "app/input.h"
 #include "app/json_text.h"
 #include "app/loras.h"
-#include "app/memory_check.h"
 #include "app/outputs.h"
 #include "app/prompts.h"
 #include "app/repetition.h"
 #include "app/resolve.h"
 #include "app/sidecar.h"
+#include "app/stage_meter.h"
 #include "app/standard_streams.h"
 #include "app/state_keeper.h"
 #include "app/trace.h"
-#include "core/base/memory.h"
 #include "core/base/sha256.h"
 #include "core/pipeline/conditions.h"
 #include "core/pipeline/stages.h"
@@ -46,12 +42,14 @@ class Run {
         life_(life),
         ops_(computer.ops()),
         pool_(computer.pool()),
-        trace_(options.trace, ranks) {
+        trace_(options.trace, ranks),
+        meter_(life, ops_, plan_memory(checkpoint_, plan.request, plan.placement.threads),
+               plan.device_memory, report_.own.stages) {
     report_.plan = std::move(plan);
     report_.engine = computer.engine();
     report_.kernels = &computer.kernels();
-    report_.inputs = input_options(options).dump();
-    memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
+    // Latents were made from inputs that this run does not read.
+    if (options.decode_latents.empty()) report_.inputs = input_options(options).dump();
     monitor_ = {.on_progress =
                     [this](const Progress& now) {
                       life_.show(now);
@@ -84,7 +82,7 @@ class Run {
     at::Generator generator = make_generator(request().seed);
     const Conditions conditions = rgb_FHW3.defined() ? encoded(rgb_FHW3, generator) : Conditions{};
     DenoiseState state;
-    in_stage(Stage::kDenoise, [&] {
+    meter_.run(Stage::kDenoise, [&] {
       state = saved ? saved->state
                     : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work(),
                                     {generator, conditions.video_LCYX});
@@ -106,14 +104,14 @@ class Run {
     try {
       report_.sha256_latents = sha256_hex(latents.contiguous().const_data_ptr(), latents.nbytes());
       at::Tensor frames;
-      in_stage(Stage::kDecode, [&] { frames = decode(latents); });
+      meter_.run(Stage::kDecode, [&] { frames = decode(latents); });
       trace_.collect();
       collect_reports();
       if (!ranks_.is_first()) return;
       report_.sha256_frames = sha256_hex(frames.const_data_ptr(), frames.nbytes());
       report_.frames = frames.size(0);
       Outputs outputs(report_.plan.output);
-      in_stage(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
+      meter_.run(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
       write_trace();
       outputs.commit(json_text(report_to_json(report_), /*indent=*/2) + "\n");
     } catch (Error& error) {
@@ -156,7 +154,7 @@ class Run {
     const PromptIds ids = tokenize();
     say_notices();
     EncodedTexts encoded;
-    in_stage(Stage::kEncodeText, [&] {
+    meter_.run(Stage::kEncodeText, [&] {
       encoded = encode_texts(checkpoint_, {ids}, request().dtype, ops_, monitor_);
       set_identity(request().checkpoint.text_encoder, encoded.sha256,
                    &CheckpointIdentity::text_encoder, "text encoder");
@@ -168,7 +166,7 @@ class Run {
 
   Conditions encoded(const at::Tensor& rgb_FHW3, at::Generator& generator) {
     Conditions conditions;
-    in_stage(Stage::kEncodeVideo, [&] {
+    meter_.run(Stage::kEncodeVideo, [&] {
       WeightMap weights(checkpoint_.dir / "vae", "diffusion_pytorch_model");
       const VaeEncoder encoder(checkpoint_.vae, weights, request().dtype, ops_);
       set_identity(request().checkpoint.vae_encoder, weights.content_sha256(),
@@ -290,32 +288,6 @@ class Run {
     known = found;
   }
 
-  template <typename F>
-  void in_stage(Stage stage, const F& work) {
-    life_.show({stage});
-    release_free_memory();
-    reset_peak_resident();
-    ops_.take_peak_bytes();
-    const auto start = std::chrono::steady_clock::now();
-    const int64_t need = predicted_bytes(memory_plan_, stage);
-    try {
-      work();
-    } catch (const std::bad_alloc&) {
-      throw out_of_memory(stage, need);
-    } catch (const c10::OutOfMemoryError& error) {
-      throw out_of_device_memory(stage, error.what_without_backtrace());
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception&) {
-      if (came_near_address_limit()) throw out_of_memory(stage, need);
-      throw;
-    }
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.own.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need,
-                                  ops_.take_peak_bytes(),
-                                  predicted_bytes(report_.plan.device_memory, stage)});
-  }
-
   std::map<std::string, std::string> metadata() {
     if (!report_.plan.output.with_metadata) return {};
     return {{"comment", json_text({{"cogvx_request", request_to_json(request())},
@@ -333,8 +305,8 @@ class Run {
   Trace trace_;
   RunExtent extent_{};
   Monitor monitor_;
-  MemoryPlan memory_plan_;
   RunReport report_;
+  StageMeter meter_;
   CheckpointIdentity expected_;
   std::string expected_by_;
   std::string latents_path_;  // where the final latents lie on disk

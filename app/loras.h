@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "app/options.h"
@@ -8,6 +9,13 @@
 #include "core/weights/lora.h"
 
 namespace cogvx::app {
+
+struct LoraFile {
+  std::string path;
+  double scale = 1.0;
+};
+// What --lora says, FILE or FILE:SCALE; nothing is opened. Throws UsageError.
+std::vector<LoraFile> lora_files(const Options& options);
 
 // The adapters of --lora, in order, matched with the checkpoint's transformer; what is matched and
 // what is not is a notice. Throws UsageError or DataError.

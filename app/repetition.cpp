@@ -23,6 +23,10 @@ void check_repetition(const Options& options, const Request& request, const Engi
     notices.push_back("the pixels of --image or --video are not those of " + options.from +
                       "; this will be another video");
   }
+  if (wanted.loras != request.loras && !options.dump_config) {
+    notices.push_back("the --lora files or their scales are not those of " + options.from +
+                      "; this will be another video");
+  }
 }
 
 void identify(const at::Tensor& rgb_FHW3, const std::vector<ScaledLora>& loras, Request& request) {

@@ -14,8 +14,8 @@ namespace cogvx::app {
 // and the adapters.
 void identify(const at::Tensor& rgb_FHW3, const std::vector<ScaledLora>& loras, Request& request);
 
-// Of --from: a notice where another engine computes or the input is another, DataError where the
-// scheduler is not the sidecar's.
+// Of --from: a notice where another engine computes or the input or the adapters are others,
+// DataError where the scheduler is not the sidecar's.
 void check_repetition(const Options& options, const Request& request, const Engine& engine,
                       std::vector<std::string>& notices);
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "app/idle_processes.h"
+#include "app/loras.h"
 #include "app/memory_check.h"
 #include "app/prompts.h"
 #include "app/task.h"
@@ -62,13 +63,22 @@ void check_size(const Options& options, const ModelKind& kind, const Request& r)
   std::string sizes;
   for (const io::FrameSize& s : kind.sizes)
     sizes += (sizes.empty() ? "" : ", ") + size_text(s.width, s.height);
+  std::string nearest;
   if (kind.size_rule) {
+    const auto inside = [&](int64_t side) {
+      return side == shortest ? std::clamp<int64_t>(side, kind.size_rule->shortest_min,
+                                                    kind.size_rule->shortest_max)
+                              : std::clamp<int64_t>(side, kind.size_rule->shortest_min,
+                                                    kind.size_rule->longest_max);
+    };
+    nearest = "; nearest: " + size_text(inside(r.width), inside(r.height));
     sizes += ", or a short side of " + std::to_string(kind.size_rule->shortest_min) + " to " +
              std::to_string(kind.size_rule->shortest_max) + " and a long one up to " +
              std::to_string(kind.size_rule->longest_max);
   }
   throw UsageError("--width x --height is " + size_text(r.width, r.height) + ", a " + kind.name +
-                   " model was trained at " + sizes + "; use that, or pass --allow-untrained-size");
+                   " model was trained at " + sizes + (nearest.empty() ? "; use that" : nearest) +
+                   ", or pass --allow-untrained-size");
 }
 
 void check_frames(const Options& options, const ModelKind& kind, const Request& r,
@@ -85,7 +95,8 @@ void check_frames(const Options& options, const ModelKind& kind, const Request& 
     const int64_t step = kind.frames.size() > 1 ? kind.frames[1] - kind.frames[0] : 8;
     if (!options.allow_untrained_size) {
       throw UsageError("--frames is " + std::to_string(r.num_frames) + ", a " + kind.name +
-                       " model was trained at " + std::to_string(step) + "N+1 frames up to " +
+                       " model was trained at " + std::to_string(step) + "N+" +
+                       std::to_string(kind.frames.front() % step) + " frames up to " +
                        std::to_string(kind.frames.back()) + "; nearest: " +
                        std::to_string(nearest) + " (or pass --allow-untrained-size)");
     }
@@ -274,6 +285,7 @@ void check_options(const Options& options) {
     throw UsageError(
         "--model is missing: the checkpoint directory, for example --model configs/demo");
   check_exclusive(options);
+  (void)lora_files(options);
   if (options.dist_timeout < 1 || options.dist_timeout > kMaxTimeout) {
     throw UsageError("--dist-timeout is " + std::to_string(options.dist_timeout) +
                      ", wanted seconds from 1 to " + std::to_string(kMaxTimeout) +
@@ -301,6 +313,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   Request& r = plan.request;
   r.task = choose_task(options, checkpoint);
   r.strength = choose_strength(options, r.task);
+  fit_lengths(r.task, checkpoint, plan.kind);
   r.prompt = read_prompt(options);
   r.negative_prompt = options.negative_prompt;
   check_prompts(r, plan.notices);
@@ -352,6 +365,7 @@ Options resolved_options(const Options& options, const RunPlan& plan) {
   o.prompt = r.prompt;
   o.prompt_file.clear();
   o.task = task_name(r.task);
+  if (r.task == Task::kVideoToVideo) o.strength = r.strength;
   o.width = r.width;
   o.height = r.height;
   o.frames = r.num_frames;

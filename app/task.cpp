@@ -1,13 +1,16 @@
 #include "app/task.h"
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "app/json_text.h"
 #include "core/base/errors.h"
 
 namespace cogvx::app {
 namespace {
 
 constexpr double kDefaultStrength = 0.8;
+constexpr int64_t kFramesPerLatent = 4;
+constexpr int64_t kMaxFirstFrame = 1'000'000'000;  // its readers count in 32 bits
 
 // Half of its input channels are latents of an image or a control video.
 bool takes_condition(const TransformerConfig& c) { return c.in_channels == 2 * c.out_channels; }
@@ -56,6 +59,22 @@ void check_inputs(const Options& options, Task task) {
   check(options.video, "--video", wants_video);
 }
 
+// Its patches are of two latent frames.
+bool wants_even_latents(Task task, const Checkpoint& checkpoint) {
+  return (task == Task::kVideoToVideo || task == Task::kControl) &&
+         checkpoint.transformer.patch_size_t == 2;
+}
+
+void check_first_frame(const Options& options) {
+  const int64_t from = options.video_frames_from;
+  if (from < 0 || from > kMaxFirstFrame) {
+    throw UsageError("--video-frames-from is " + std::to_string(from) + ", wanted 0 to " +
+                     std::to_string(kMaxFirstFrame));
+  }
+  if (from > 0 && options.video.empty() && options.decode_latents.empty())
+    throw UsageError("--video-frames-from is given without --video; drop it, or name a video");
+}
+
 }  // namespace
 
 Task choose_task(const Options& options, const Checkpoint& checkpoint) {
@@ -63,6 +82,7 @@ Task choose_task(const Options& options, const Checkpoint& checkpoint) {
       options.task == "auto" ? task_of_model(options, checkpoint) : task_of(options.task);
   check_model(options, checkpoint, task);
   check_inputs(options, task);
+  check_first_frame(options);
   return task;
 }
 
@@ -75,29 +95,37 @@ double choose_strength(const Options& options, Task task) {
   const double strength = options.strength.value_or(kDefaultStrength);
   if (!(strength > 0) || strength > 1) {
     throw UsageError(
-        "--strength is " + std::to_string(strength) +
+        "--strength is " + json_text(strength) +
         ", wanted more than 0 and at most 1; nearest: " + (strength > 1 ? "1" : "0.1"));
   }
   Request counted;
   counted.steps = options.steps;
   counted.strength = strength;
-  if (counted.skipped_steps() == options.steps) {
-    throw UsageError("--strength " + std::to_string(strength) + " of --steps " +
+  if (options.steps > 0 && counted.skipped_steps() == options.steps) {
+    throw UsageError("--strength " + json_text(strength) + " of --steps " +
                      std::to_string(options.steps) +
                      " leaves no step; use a larger strength or more steps");
   }
   return strength;
 }
 
+void fit_lengths(Task task, const Checkpoint& checkpoint, ModelKind& kind) {
+  if (!wants_even_latents(task, checkpoint)) return;
+  const auto fit = [](int64_t frames) {
+    return latent_frames(frames) % 2 == 0 ? frames : frames - kFramesPerLatent;
+  };
+  for (int64_t& frames : kind.frames) frames = fit(frames);
+  kind.default_frames = fit(kind.default_frames);
+}
+
 void check_given_video(const Request& request, const Checkpoint& checkpoint) {
-  const int64_t patch = std::max<int64_t>(checkpoint.transformer.patch_size_t, 1);
-  if (request.task != Task::kVideoToVideo && request.task != Task::kControl) return;
   const int64_t frames = latent_frames(request.num_frames);
-  if (frames % patch == 0) return;
+  if (!wants_even_latents(request.task, checkpoint) || frames % 2 == 0) return;
+  const int64_t shorter = request.num_frames - kFramesPerLatent;
   throw UsageError("--frames " + std::to_string(request.num_frames) + " of a video are " +
                    std::to_string(frames) + " latent frames, this model takes an even number; " +
-                   "nearest: --frames " + std::to_string(request.num_frames + 4) + " or " +
-                   std::to_string(std::max<int64_t>(request.num_frames - 4, 5)));
+                   "nearest: --frames " + (shorter > 0 ? std::to_string(shorter) + " or " : "") +
+                   std::to_string(request.num_frames + kFramesPerLatent));
 }
 
 }  // namespace cogvx::app

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/model_kinds.h"
 #include "app/options.h"
 #include "core/pipeline/request.h"
 
@@ -12,8 +13,11 @@ Task choose_task(const Options& options, const Checkpoint& checkpoint);
 // --strength of a task, 1 where it has none. Throws UsageError, also where no step would be left.
 double choose_strength(const Options& options, Task task);
 
-// Throws UsageError where a video that is given has a length or a size that the model cannot take:
-// what is not padded must come out even.
+// A given video is not padded, so that a model of CogVideoX 1.5 wants an even number of its latent
+// frames; trained lengths give odd ones: each becomes the next shorter that comes out even.
+void fit_lengths(Task task, const Checkpoint& checkpoint, ModelKind& kind);
+
+// Throws UsageError where a given video's length is another.
 void check_given_video(const Request& request, const Checkpoint& checkpoint);
 
 }  // namespace cogvx::app
