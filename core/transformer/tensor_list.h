@@ -1,16 +1,9 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <string>
-#include <vector>
-
 #include "core/weights/config.h"
+#include "core/weights/safetensors.h"
 
 namespace cogvx {
-
-// Shapes by name.
-using TensorShapes = std::map<std::string, std::vector<int64_t>>;
 
 // Every tensor of transformer/ in a diffusers checkpoint of such a config.
 TensorShapes transformer_tensors(const TransformerConfig& config);

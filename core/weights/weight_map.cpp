@@ -101,6 +101,27 @@ TensorShapes WeightMap::shapes() const {
   return shapes;
 }
 
+std::vector<StoredTensor> WeightMap::stored() const {
+  std::vector<StoredTensor> stored;
+  for (const auto& [name, place] : tensors_) stored.push_back(place.stored);
+  return stored;
+}
+
+at::Tensor WeightMap::copy_rows(const std::string& name, RowRange rows) const {
+  const Place& place = tensors_.at(name);
+  const MappedFile& file = files_[place.file];
+  StoredTensor part = place.stored;
+  if (part.shape.empty()) part.shape = {1};
+  const size_t row =
+      part.shape[0] == 0 ? 0 : (part.end - part.begin) / static_cast<size_t>(part.shape[0]);
+  part.end = part.begin + static_cast<size_t>(rows.end) * row;
+  part.begin += static_cast<size_t>(rows.begin) * row;
+  part.shape[0] = rows.size();
+  at::Tensor numbers = copy_numbers(part, file.bytes());
+  file.drop_pages(part.begin, part.end - part.begin);
+  return numbers;
+}
+
 std::string WeightMap::stored_dtype() const {
   std::map<std::string, size_t> bytes;
   for (const auto& [name, place] : tensors_)

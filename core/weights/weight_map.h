@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/shapes.h"
 #include "core/weights/mapped_file.h"
 #include "core/weights/safetensors.h"
 
@@ -35,6 +36,13 @@ class WeightMap {
   void ignore_prefix(const std::string& prefix);
   bool contains(const std::string& name) const { return tensors_.contains(name); }
   TensorShapes shapes() const;
+  // All tensors as they are stored, in the order of their names.
+  std::vector<StoredTensor> stored() const;
+  // Rows of a tensor along its first dimension, as stored, without taking it; no check but that it
+  // holds F32, F16 or BF16. Of a scalar there is one row.
+  at::Tensor copy_rows(const std::string& name, RowRange rows) const;
+  // The file that holds it.
+  std::string path_of(const std::string& name) const { return label(tensors_.at(name)); }
 
   // Of all tensors taken from now on, after their conversion. What is hashed is what is stored.
   void set_patch(WeightPatch patch) { patch_ = std::move(patch); }

@@ -96,6 +96,12 @@ Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& param
   return request;
 }
 
+at::Tensor golden_rgb(const Request& request, const GoldenCase& golden) {
+  if (request.task == Task::kTextToVideo) return {};
+  if (request.task == Task::kImageToVideo) return golden.input("image").unsqueeze(0);
+  return golden.input("video");
+}
+
 Conditions golden_conditions(const Request& request, const Checkpoint& checkpoint,
                              const VaeEncoder& encoder, const at::Tensor& rgb_FHW3,
                              at::Generator& generator) {

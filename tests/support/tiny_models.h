@@ -49,6 +49,8 @@ at::Tensor encode_moments(const Checkpoint& checkpoint, const VaeEncoder& encode
 // The request that a pipeline case's params describe.
 Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& params, uint64_t seed,
                        at::ScalarType dtype);
+// RGB [F, H, W, 3] of what a pipeline case's request begins with; undefined for text alone.
+at::Tensor golden_rgb(const Request& request, const GoldenCase& golden);
 // Latents before the first step, after it and after the last, each [1, L, C, Y, X].
 struct DenoisedLatents {
   at::Tensor initial;

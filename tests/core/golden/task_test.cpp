@@ -39,18 +39,6 @@ class TaskGolden : public testing::TestWithParam<TaskCase> {
     return {.prompt = encoded("prompt_ids"), .negative = encoded("negative_prompt_ids")};
   }
 
-  // The image as a video of one frame; undefined for text alone.
-  at::Tensor input_of(const GoldenCase& golden) const {
-    switch (golden_request(*checkpoint_, golden.params(), 0, at::kFloat).task) {
-      case Task::kTextToVideo:
-        return {};
-      case Task::kImageToVideo:
-        return golden.input("image").unsqueeze(0);
-      default:
-        return golden.input("video");
-    }
-  }
-
   void check_conditions(const GoldenCase& golden, const Conditions& conditions) {
     const auto check = [&](const char* output, const at::Tensor& found) {
       if (!golden.has_output(output)) return;
@@ -76,7 +64,7 @@ TEST_P(TaskGolden, ConditionsLatentsAndFramesAgreeWithDiffusers) {
     const Request request = golden_request(*checkpoint_, golden.params(),
                                            golden.params().at("seed").get<uint64_t>(), at::kFloat);
     GoldenInput input{{}, make_generator(request.seed)};
-    if (const at::Tensor rgb_FHW3 = input_of(golden); rgb_FHW3.defined()) {
+    if (const at::Tensor rgb_FHW3 = golden_rgb(request, golden); rgb_FHW3.defined()) {
       input.conditions =
           golden_conditions(request, *checkpoint_, encoder, rgb_FHW3, input.generator);
       check_conditions(golden, input.conditions);
