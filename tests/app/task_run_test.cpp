@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "core/base/random.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
+#include "tests/support/broken_files.h"
 #include "tests/support/demo_run.h"
 #include "tests/support/program.h"
 #include "tests/support/runnable_model.h"
@@ -121,9 +123,8 @@ TEST_P(TaskRun, IsOneVideoOnEveryPlacement) {
 TEST_P(TaskRun, GoesOnAfterAnInterruption) {
   const Flags longer = command({"--steps", "16", "--progress", "json"});
   const json whole = finished(longer);
-  const ProgramResult stopped =
-      run_and_act({.arguments = longer}, R"("done":3,"part":0.0,"stage":"denoise")",
-                  [](const Program& program) { program.send(SIGINT); });
+  const ProgramResult stopped = run_and_act({.arguments = longer}, kFourthStep,
+                                            [](const Program& program) { program.send(SIGINT); });
   ASSERT_EQ(stopped.exit_code, 130) << stopped.err;
   ASSERT_TRUE(fs::exists(folder_ / "v.state.safetensors")) << stopped.err;
   const json resumed =
@@ -145,12 +146,18 @@ TEST_P(TaskRun, IsDecodedFromItsLatentsAlone) {
 }
 
 TEST_P(TaskRun, IsRepeatedFromItsSidecarAndFromItsConfig) {
-  const json made = finished(command({}));
-  // From another folder, so that only absolute paths do.
-  const std::string move = "cd /; exec \"$@\"";
+  // Named from their folder, repeated from another.
+  Flags nearby = command({});
+  for (std::string& flag : nearby) {
+    if (fs::path(flag).parent_path() == folder_.path()) flag = fs::path(flag).filename().string();
+  }
+  const ProgramResult first = run_cogvx_gen(
+      {.arguments = nearby, .shell = "cd '" + folder_.path().string() + "'; exec \"$@\""});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const json made = json::parse(first.out);
   const ProgramResult again = run_cogvx_gen(
       {.arguments = {"--model", model(), "--from", path("v.json"), "--json", "-o", path("w.mp4")},
-       .shell = move});
+       .shell = "cd /; exec \"$@\""});
   ASSERT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(again.err.find("another video"), std::string::npos) << again.err;
   expect_same_video(json::parse(again.out), made);
@@ -179,6 +186,30 @@ TEST_P(TaskRun, SaysThatAnotherInputIsAnotherVideo) {
   const json changed = json::parse(again.out);
   EXPECT_NE(changed["sha256_frames"], made["sha256_frames"]);
   EXPECT_NE(changed["request"]["input_sha256"], made["request"]["input_sha256"]);
+}
+
+// As diffusers draws: first the sample of the image, then the latents. DDIM draws nothing more.
+TEST(TaskGenerator, GoesOnFromTheImagesSampleToTheLatents) {
+  const TemporaryFolder folder;
+  write_runnable_checkpoint("tiny-5b-i2v", folder / "model");
+  io::write_png(folder / "a.png", noise_frames(1, {128, 64}, /*seed=*/1).view()[0]);
+  const ProgramResult stopped = run_and_act(
+      {.arguments = {"--model", (folder / "model").string(), "-p", kDemoPrompt, "--image",
+                     (folder / "a.png").string(), "--scheduler", "ddim", "--seed", "7",
+                     "--progress", "json", "-o", (folder / "v.mp4").string()}},
+      kFourthStep, [](const Program& program) { program.send(SIGINT); });
+  ASSERT_EQ(stopped.exit_code, 130) << stopped.err;
+  const RawSafetensors state = RawSafetensors::load(folder / "v.state.safetensors");
+  const json& offsets = state.header.at("generator").at("data_offsets");
+  const std::string found =
+      state.data.substr(offsets[0], offsets[1].get<size_t>() - offsets[0].get<size_t>());
+
+  at::Generator generator = make_generator(7);
+  (void)draw_normal({16, 1, 8, 16}, generator, at::kFloat);
+  (void)draw_normal({3, 16, 8, 16}, generator, at::kFloat);
+  const at::Tensor wanted = generator.get_state();
+  EXPECT_EQ(found, std::string(static_cast<const char*>(wanted.const_data_ptr()),
+                               static_cast<size_t>(wanted.nbytes())));
 }
 
 INSTANTIATE_TEST_SUITE_P(Tasks, TaskRun, testing::ValuesIn(kCases),
