@@ -215,6 +215,8 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
     if (recorder != nullptr) recorder->whole(step_rung(step, Rung::kLatents), state.latents_LCYX);
     if (run.after_step) run.after_step(state);
   }
+  // Its buffers are as large as four activations and would lie beside all that is decoded.
+  run.exchange.begin_sequence({});
   monitor.progress({Stage::kDenoise, total, total});
 }
 

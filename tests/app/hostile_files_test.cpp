@@ -115,7 +115,7 @@ TEST(HostileFiles, Checkpoints) {
       {"in_channels is 32, the weights have 16",
        3,
        "this model wants [192,32,2,2]",
-       {},
+       {"--image", (source_dir() / "configs" / "demo" / "contact_sheet.png").string()},
        patched(kConfig, {{"in_channels", 32}})},
       {"the VAE has three widths",
        3,
