@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/transformer/tensor_list.h"
 #include "core/weights/expected_tensors.h"
 #include "tests/core/weights/weights_test_support.h"
 #include "tests/support/golden.h"
@@ -33,8 +34,7 @@ TensorShapes recipe_shapes(const json& recipe, const char* component) {
 }
 
 TensorShapes transformer_of(const json& config) {
-  return transformer_tensors(parse_transformer_config(config, "config"),
-                             config.value("ofs_embed_dim", json(0)).get<int64_t>());
+  return transformer_tensors(parse_transformer_config(config, "config"));
 }
 
 class ExpectedTensors : public testing::TestWithParam<const char*> {};
@@ -85,7 +85,7 @@ TEST(ExpectedTensorsOfRealModels, HaveTheirCountsAndParameters) {
   EXPECT_EQ(vae_tensors(VaeConfig{}).size(), 436U);
   // A control model of the 1.0 family has 32 channels in, and learned positions only by its config.
   TransformerConfig fun{.num_layers = 30, .num_attention_heads = 30, .in_channels = 32};
-  EXPECT_EQ(parameters(transformer_tensors(fun, 0)), 1'693'906'752);
+  EXPECT_EQ(parameters(transformer_tensors(fun)), 1'693'906'752);
 }
 
 // A source of shapes alone, whose numbers are each tensor's own count from 0.
