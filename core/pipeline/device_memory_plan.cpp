@@ -115,7 +115,7 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
                     const DeviceShare& share) {
   const int64_t bytes = element_bytes(request.dtype);
   const VaeSizes sizes = decoder_sizes(checkpoint, request, device_work(checkpoint, bytes));
-  const int64_t beside = sizes.weights * bytes + share.exchange_bytes;
+  const int64_t beside = sizes.weights * bytes;
   if (!share.joins_tiles) return beside + sizes.peak * bytes;
   const LatentShape latents = latent_shape(request, checkpoint);
   const int64_t line = decoded_frames(latents.decoded()) * kColours;

@@ -12,7 +12,7 @@ enum class Offload { kNone, kSequential };
 struct DeviceShare {
   int64_t rows = 0;            // of the joint sequence
   int64_t heads = 0;           // that it attends
-  int64_t exchange_bytes = 0;  // buffers of its sequence exchange, from denoising to the end
+  int64_t exchange_bytes = 0;  // buffers of its sequence exchange, while it denoises
   bool encodes_text = true;
   bool joins_tiles = true;
   int64_t checked_rows = 0;       // for which kernels are checked first
