@@ -20,6 +20,7 @@ class Computer {
 
   // The kernels that were picked for layers that are shared out, as they were.
   const std::vector<Verdict>& kernels() const { return kernels_; }
+  ThreadPool& pool() { return pool_; }
   Ops& ops() { return *ops_; }
   const Engine& engine() const { return engine_; }
 

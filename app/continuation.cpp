@@ -1,5 +1,8 @@
 #include "app/continuation.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "core/base/errors.h"
 #include "core/base/shapes.h"
 #include "core/schedule/scheduler.h"
@@ -22,7 +25,9 @@ void check_shape(const std::string& path, const Request& request, const Checkpoi
 
 void check_state(const std::string& path, const SavedState& saved) {
   const auto steps = static_cast<int64_t>(
-      inference_timesteps(saved.request.scheduler, saved.request.steps).size());
+      Scheduler(saved.request.scheduler, saved.request.steps, saved.request.skipped_steps())
+          .timesteps()
+          .size());
   if (saved.state.next_step > steps) {
     throw DataError(path + ": is after step " + std::to_string(saved.state.next_step) +
                     ", its request has " + std::to_string(steps));
@@ -35,6 +40,10 @@ void check_state(const std::string& path, const SavedState& saved) {
                     scheduler_kind_name(saved.request.scheduler.kind));
   }
 }
+
+// What a file beside the model decides.
+bool of_pixels(const FieldDifference& difference) { return difference.field == "input_sha256"; }
+bool of_loras(const FieldDifference& difference) { return difference.field.starts_with("loras"); }
 
 }  // namespace
 
@@ -54,12 +63,26 @@ Continuation read_continuation(const Options& options, const Checkpoint& checkpo
 }
 
 void check_same_request(const Continuation& saved, const Request& request) {
-  for (const FieldDifference& difference : request_differences(saved.request(), request)) {
-    if (saved.latents && difference.field.starts_with("vae_tile")) continue;
+  std::vector<FieldDifference> differences = request_differences(saved.request(), request);
+  // Another --width changes the pixels too: flags first.
+  std::stable_partition(differences.begin(), differences.end(), [](const auto& difference) {
+    return !of_pixels(difference) && !of_loras(difference);
+  });
+  for (const FieldDifference& difference : differences) {
+    // Latents may be decoded with other tiles, and what they were made from has served.
+    if (saved.latents &&
+        (difference.field.starts_with("vae_tile") || of_loras(difference) || of_pixels(difference)))
+      continue;
     if (difference.field.starts_with("scheduler.") && difference.field != "scheduler.class") {
       throw DataError(saved.path + ": '" + difference.field + "' is " + difference.a +
                       " there, this checkpoint says " + difference.b +
                       "; give --model the checkpoint that it was made with");
+    }
+    if (of_pixels(difference) || of_loras(difference)) {
+      throw UsageError(saved.path + ": " +
+                       (of_pixels(difference) ? "the pixels of --image or --video are not those"
+                                              : "the --lora files or their scales are not those") +
+                       " that it was made with; give the same, or start anew without the file");
     }
     throw UsageError(saved.path + ": '" + difference.field + "' is " + difference.a +
                      " there, this command says " + difference.b +

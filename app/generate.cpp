@@ -1,28 +1,28 @@
 #include "app/generate.h"
 
 #include <ATen/ops/full.h>
-#include <c10/util/Exception.h>
 
-#include <chrono>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <nlohmann/json.hpp>
 
 #include "app/computer.h"
 #include "app/continuation.h"
 #include "app/device_memory.h"
+#include "app/input.h"
 #include "app/json_text.h"
-#include "app/memory_check.h"
+#include "app/loras.h"
 #include "app/outputs.h"
 #include "app/prompts.h"
+#include "app/repetition.h"
 #include "app/resolve.h"
 #include "app/sidecar.h"
+#include "app/stage_meter.h"
 #include "app/standard_streams.h"
 #include "app/state_keeper.h"
 #include "app/trace.h"
-#include "core/base/memory.h"
 #include "core/base/sha256.h"
+#include "core/pipeline/conditions.h"
 #include "core/pipeline/stages.h"
 #include "core/text/tokenizer.h"
 #include "core/weights/weight_map.h"
@@ -41,11 +41,15 @@ class Run {
         ranks_(ranks),
         life_(life),
         ops_(computer.ops()),
-        trace_(options.trace, ranks) {
+        pool_(computer.pool()),
+        trace_(options.trace, ranks),
+        meter_(life, ops_, plan_memory(checkpoint_, plan.request, plan.placement.threads),
+               plan.device_memory, report_.own.stages) {
     report_.plan = std::move(plan);
     report_.engine = computer.engine();
     report_.kernels = &computer.kernels();
-    memory_plan_ = plan_memory(checkpoint_, request(), report_.plan.placement.threads);
+    // Latents were made from inputs that this run does not read.
+    if (options.decode_latents.empty()) report_.inputs = input_options(options).dump();
     monitor_ = {.on_progress =
                     [this](const Progress& now) {
                       life_.show(now);
@@ -54,6 +58,8 @@ class Run {
                 .on_notice = [this](const std::string& text) { console_.warn(text); },
                 .stop_signal = &stop_signal};
   }
+
+  void add_loras(std::vector<ScaledLora> loras) { loras_ = std::move(loras); }
 
   // Hashes that the checkpoint must have; `source` says who wants them.
   void expect_checkpoint(const CheckpointIdentity& identity, const std::string& source) {
@@ -65,18 +71,24 @@ class Run {
                          saved.engine()};
     if (!saved.latents) return;
     request().checkpoint = saved.request().checkpoint;
+    request().input_sha256 = saved.request().input_sha256;
+    request().loras = saved.request().loras;
     latents_path_ = saved.path;
   }
 
-  void generate_from(const std::optional<SavedState>& saved) {
+  // `rgb_FHW3`: of the image or the video that the request begins with; undefined for text alone.
+  void generate_from(const std::optional<SavedState>& saved, const at::Tensor& rgb_FHW3) {
     const TextStates text = shared_texts(ranks_.is_first() ? encoded_texts() : TextStates{});
+    at::Generator generator = make_generator(request().seed);
+    const Conditions conditions = rgb_FHW3.defined() ? encoded(rgb_FHW3, generator) : Conditions{};
     DenoiseState state;
-    in_stage(Stage::kDenoise, [&] {
+    meter_.run(Stage::kDenoise, [&] {
       state = saved ? saved->state
-                    : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work());
+                    : initial_state(request(), latent_shape(request(), checkpoint_), ranks_.work(),
+                                    {generator, conditions.video_LCYX});
       extent_.first_step = state.next_step;
       ranks_.agree("the latents before the first step", state.latents_LCYX);
-      run_steps(text, state);
+      run_steps(text, conditions, state);
       extent_.steps = state.next_step;
     });
     if (ranks_.is_first()) keep_latents(state.latents_LCYX);
@@ -92,14 +104,14 @@ class Run {
     try {
       report_.sha256_latents = sha256_hex(latents.contiguous().const_data_ptr(), latents.nbytes());
       at::Tensor frames;
-      in_stage(Stage::kDecode, [&] { frames = decode(latents); });
+      meter_.run(Stage::kDecode, [&] { frames = decode(latents); });
       trace_.collect();
       collect_reports();
       if (!ranks_.is_first()) return;
       report_.sha256_frames = sha256_hex(frames.const_data_ptr(), frames.nbytes());
       report_.frames = frames.size(0);
       Outputs outputs(report_.plan.output);
-      in_stage(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
+      meter_.run(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
       write_trace();
       outputs.commit(json_text(report_to_json(report_), /*indent=*/2) + "\n");
     } catch (Error& error) {
@@ -142,7 +154,7 @@ class Run {
     const PromptIds ids = tokenize();
     say_notices();
     EncodedTexts encoded;
-    in_stage(Stage::kEncodeText, [&] {
+    meter_.run(Stage::kEncodeText, [&] {
       encoded = encode_texts(checkpoint_, {ids}, request().dtype, ops_, monitor_);
       set_identity(request().checkpoint.text_encoder, encoded.sha256,
                    &CheckpointIdentity::text_encoder, "text encoder");
@@ -150,6 +162,22 @@ class Run {
     extent_.prompts = request().uses_guidance() && ids.prompt != ids.negative ? 2 : 1;
     report_.own.units.prompts = extent_.prompts;
     return encoded.states[0];
+  }
+
+  Conditions encoded(const at::Tensor& rgb_FHW3, at::Generator& generator) {
+    Conditions conditions;
+    meter_.run(Stage::kEncodeVideo, [&] {
+      WeightMap weights(checkpoint_.dir / "vae", "diffusion_pytorch_model");
+      const VaeEncoder encoder(checkpoint_.vae, weights, request().dtype, ops_);
+      set_identity(request().checkpoint.vae_encoder, weights.content_sha256(),
+                   &CheckpointIdentity::vae_encoder, "VAE's encoder");
+      conditions =
+          encode_input({request(), checkpoint_.vae, encoder,
+                        latent_shape(request(), checkpoint_).frames, ranks_.work(), watch()},
+                       rgb_FHW3, generator, monitor_);
+    });
+    extent_.videos = 1;
+    return conditions;
   }
 
   // From the process that has the text encoder to all.
@@ -176,9 +204,10 @@ class Run {
     return encode_prompts(tokenizer, request(), options_.strict_prompt, report_.plan.notices);
   }
 
-  void run_steps(const TextStates& text, DenoiseState& state) {
+  void run_steps(const TextStates& text, const Conditions& conditions, DenoiseState& state) {
     life_.show({Stage::kLoad});
     WeightMap weights(checkpoint_.dir / "transformer", "diffusion_pytorch_model");
+    if (!loras_.empty()) weights.set_patch(fuse_loras(std::move(loras_), pool_));
     Transformer transformer(checkpoint_.transformer, weights, request().dtype, ops_,
                             [&](int64_t done, int64_t total) {
                               monitor_.progress({Stage::kLoad, done, total});
@@ -196,7 +225,8 @@ class Run {
     };
     // A stop that was asked for, and another process that has gone.
     try {
-      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step, watch()},
+      denoise({request(), transformer, text, ranks_.sequence(), ranks_.work(), after_step, watch(),
+               conditions.channels_LCYX},
               state, monitor_);
     } catch (Interrupted& stop) {
       stop.add(rescue());
@@ -212,9 +242,10 @@ class Run {
     const VaeDecoder decoder(checkpoint_.vae, weights, request().dtype, ops_);
     set_identity(request().checkpoint.vae, weights.content_sha256(), &CheckpointIdentity::vae,
                  "VAE");
+    const LatentShape shape = latent_shape(request(), checkpoint_);
     return decode_latents(
-        {request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work(), watch()}, latents,
-        monitor_);
+        {request(), decoder, checkpoint_.vae.scaling_factor, ranks_.work(), watch()},
+        latents.narrow(0, shape.padding, shape.decoded()), monitor_);
   }
 
   RunWatch watch() { return {trace_.recorder(), &report_.own.units}; }
@@ -257,32 +288,6 @@ class Run {
     known = found;
   }
 
-  template <typename F>
-  void in_stage(Stage stage, const F& work) {
-    life_.show({stage});
-    release_free_memory();
-    reset_peak_resident();
-    ops_.take_peak_bytes();
-    const auto start = std::chrono::steady_clock::now();
-    const int64_t need = predicted_bytes(memory_plan_, stage);
-    try {
-      work();
-    } catch (const std::bad_alloc&) {
-      throw out_of_memory(stage, need);
-    } catch (const c10::OutOfMemoryError& error) {
-      throw out_of_device_memory(stage, error.what_without_backtrace());
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception&) {
-      if (came_near_address_limit()) throw out_of_memory(stage, need);
-      throw;
-    }
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.own.stages.push_back({stage_name(stage), seconds.count(), peak_resident_bytes(), need,
-                                  ops_.take_peak_bytes(),
-                                  predicted_bytes(report_.plan.device_memory, stage)});
-  }
-
   std::map<std::string, std::string> metadata() {
     if (!report_.plan.output.with_metadata) return {};
     return {{"comment", json_text({{"cogvx_request", request_to_json(request())},
@@ -295,33 +300,17 @@ class Run {
   Ranks& ranks_;
   Life& life_;
   Ops& ops_;
+  ThreadPool& pool_;
+  std::vector<ScaledLora> loras_;
   Trace trace_;
   RunExtent extent_{};
   Monitor monitor_;
-  MemoryPlan memory_plan_;
   RunReport report_;
+  StageMeter meter_;
   CheckpointIdentity expected_;
   std::string expected_by_;
   std::string latents_path_;  // where the final latents lie on disk
 };
-
-void check_repetition(const Options& options, const Request& request, const Engine& engine,
-                      std::vector<std::string>& notices) {
-  if (sidecar_engine(options.from) != engine_to_json(engine))
-    notices.push_back(another_engine_text(options.from));
-  if (options.scheduler == scheduler_kind_name(request.scheduler.kind) &&
-      sidecar_request(options.from).scheduler != request.scheduler) {
-    throw DataError(options.model + ": its scheduler configuration is not the one in " +
-                    options.from + "; give --model the checkpoint that video was made with");
-  }
-}
-
-void notice_environment(const Engine& engine, std::vector<std::string>& notices) {
-  for (const auto& [name, value] : engine.environment) {
-    notices.push_back(name + "=" + value +
-                      " is set and can change bytes; it is recorded as part of the engine");
-  }
-}
 
 }  // namespace
 
@@ -344,6 +333,16 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
       resolve(options, checkpoint,
               {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here});
   settle_offload(plan, options, checkpoint, ranks.mesh());
+  const Monitor reading{.on_progress = {},
+                        .on_notice = [&](const std::string& text) { plan.notices.push_back(text); },
+                        .stop_signal = &stop_signal};
+  at::Tensor rgb_FHW3;
+  std::vector<ScaledLora> loras;
+  if (!saved.latents && !options.dump_config) {
+    rgb_FHW3 = read_input(options, plan.request, ranks.work(), reading);
+    loras = read_loras(options, checkpoint, reading);
+    identify(rgb_FHW3, loras, plan.request);
+  }
   Computer computer(plan.placement, plan.request, ranks);
   const Engine& engine = computer.engine();
   ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
@@ -372,7 +371,8 @@ void generate(const Options& given, Console& console, const std::atomic<int>& st
       if (ranks.is_first()) run.say_notices();
       run.decode_and_write(saved.latents->latents_LCYX);
     } else {
-      run.generate_from(saved.state);
+      run.add_loras(std::move(loras));
+      run.generate_from(saved.state, rgb_FHW3);
     }
   } catch (Error& error) {
     run.keep_trace(error);

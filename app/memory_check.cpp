@@ -36,10 +36,11 @@ std::string gigabytes(int64_t bytes) {
 const char* memory_cure() { return kCure; }
 
 int64_t predicted_bytes(const MemoryPlan& plan, Stage stage) {
-  return stage == Stage::kEncodeText ? plan.encode_text
-         : stage == Stage::kDenoise  ? plan.denoise
-         : stage == Stage::kDecode   ? plan.decode
-                                     : 0;
+  return stage == Stage::kEncodeText    ? plan.encode_text
+         : stage == Stage::kEncodeVideo ? plan.encode_video
+         : stage == Stage::kDenoise     ? plan.denoise
+         : stage == Stage::kDecode      ? plan.decode
+                                        : 0;
 }
 
 void check_memory(const MemoryNeed& run, const std::vector<Stage>& stages,

@@ -20,6 +20,12 @@ bool matches(const json& match, const TransformerConfig& c) {
          match.at("positions") == positions;
 }
 
+SchedulerKind scheduler_of(const std::string& name) {
+  return name == "dpm"    ? SchedulerKind::kDpm
+         : name == "ddim" ? SchedulerKind::kDdim
+                          : SchedulerKind::kGenericDdim;
+}
+
 ModelKind custom_kind(const Checkpoint& checkpoint) {
   const TransformerConfig& c = checkpoint.transformer;
   ModelKind kind{.name = "custom",
@@ -43,7 +49,12 @@ ModelKind find_kind(const Checkpoint& checkpoint) {
     for (const json& size : entry.at("sizes")) kind.sizes.push_back({size.at(0), size.at(1)});
     kind.default_frames = entry.at("default_frames");
     kind.frame_rate = {entry.at("fps"), 1};
-    kind.scheduler = entry.at("scheduler") == "dpm" ? SchedulerKind::kDpm : SchedulerKind::kDdim;
+    kind.scheduler = scheduler_of(entry.at("scheduler"));
+    if (entry.contains("size_rule")) {
+      const json& rule = entry.at("size_rule");
+      kind.size_rule =
+          SizeRule{rule.at("short").at(0), rule.at("short").at(1), rule.at("long").at(1)};
+    }
     kind.fp16_safe = entry.at("fp16_safe");
     return kind;
   }

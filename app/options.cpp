@@ -63,6 +63,8 @@ void set_option(const OptionSpec& spec, const std::string& text, Options& option
                  [&](int64_t Options::*m) { options.*m = parse_whole(name, text); },
                  [&](std::optional<int64_t> Options::*m) { options.*m = parse_whole(name, text); },
                  [&](double Options::*m) { options.*m = parse_real(name, text); },
+                 [&](std::optional<double> Options::*m) { options.*m = parse_real(name, text); },
+                 [&](std::vector<std::string> Options::*m) { (options.*m).push_back(text); },
                  [&](bool Options::*m) { options.*m = true; }},
       spec.target);
 }
@@ -77,7 +79,14 @@ void build_parser(CLI::App& parser, Options& options) {
   parser.set_help_flag();
   for (const OptionSpec& spec : option_table()) {
     CLI::Option* option = nullptr;
-    if (spec.value == nullptr) {
+    if (const auto* list = std::get_if<std::vector<std::string> Options::*>(&spec.target)) {
+      const auto set = [&options, member = *list](const std::vector<std::string>& texts) {
+        options.*member = texts;
+      };
+      option =
+          parser.add_option_function<std::vector<std::string>>(joined_names(spec), set, spec.help);
+      option->option_text(spec.value)->expected(1)->take_all();
+    } else if (spec.value == nullptr) {
       option = parser.add_flag_callback(
           joined_names(spec), [&] { set_option(spec, "", options); }, spec.help);
     } else {
@@ -136,6 +145,9 @@ json option_value(const OptionSpec& spec, const Options& options) {
                                [&](std::optional<int64_t> Options::*m) {
                                  return options.*m ? json(*(options.*m)) : json();
                                },
+                               [&](std::optional<double> Options::*m) {
+                                 return options.*m ? json(*(options.*m)) : json();
+                               },
                                [&](auto m) { return json(options.*m); }},
                     spec.target);
 }
@@ -158,6 +170,15 @@ void apply_value(const OptionSpec& spec, const json& value, const std::string& l
   if (spec.value == nullptr) {
     if (!value.is_boolean()) fail("true or false");
     options.*std::get<bool Options::*>(spec.target) = value;
+    return;
+  }
+  if (const auto* list = std::get_if<std::vector<std::string> Options::*>(&spec.target)) {
+    if (!value.is_array()) fail("a list of strings");
+    options.*(*list) = {};
+    for (const json& entry : value) {
+      if (!entry.is_string()) fail("a list of strings");
+      set_option(spec, entry, options);
+    }
     return;
   }
   const bool text = std::holds_alternative<std::string Options::*>(spec.target) ||

@@ -18,6 +18,12 @@ struct Options {
   std::string prompt_file;
   std::string negative_prompt;
   std::string task = "auto";
+  std::string image;
+  std::string video;
+  int64_t video_frames_from = 0;
+  std::string resize_mode = "stretch";
+  std::optional<double> strength;
+  std::vector<std::string> lora;  // FILE or FILE:SCALE
   std::optional<int64_t> width;
   std::optional<int64_t> height;
   std::optional<int64_t> frames;
@@ -74,9 +80,10 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-using OptionTarget =
-    std::variant<std::string Options::*, std::optional<std::string> Options::*, int64_t Options::*,
-                 std::optional<int64_t> Options::*, double Options::*, bool Options::*>;
+using OptionTarget = std::variant<std::string Options::*, std::optional<std::string> Options::*,
+                                  int64_t Options::*, std::optional<int64_t> Options::*,
+                                  double Options::*, std::optional<double> Options::*,
+                                  std::vector<std::string> Options::*, bool Options::*>;
 
 inline constexpr char kAskingGroup[] = "asking";
 

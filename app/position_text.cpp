@@ -16,6 +16,7 @@ const char* piece_name(Stage stage) {
   switch (stage) {
     case Stage::kDenoise:
       return "step";
+    case Stage::kEncodeVideo:
     case Stage::kDecode:
       return "tile";
     case Stage::kEncodeText:
@@ -32,7 +33,9 @@ std::string position_text(const Progress& now) {
   std::string text = stage_name(now.stage);
   if (now.total > 0) text += counted(piece_name(now.stage), now.done, now.total);
   if (now.layers > 0)
-    text += counted(now.stage == Stage::kDecode ? "part" : "layer", now.layer, now.layers);
+    text +=
+        counted(now.stage == Stage::kDecode || now.stage == Stage::kEncodeVideo ? "part" : "layer",
+                now.layer, now.layers);
   return text;
 }
 

@@ -144,13 +144,12 @@ std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicte
 
 PassShape pass_shape(const Request& request, const Checkpoint& checkpoint, at::Device device) {
   const TransformerConfig& c = checkpoint.transformer;
-  const int64_t patch_area = c.patch_size * c.patch_size;
   const int64_t rows = joint_rows(request, checkpoint);
   return {.sequence = {rows, c.num_attention_heads, c.attention_head_dim, request.dtype, device},
           .layers = c.num_layers,
           .video_rows = {request.max_text_tokens, rows},
-          .output_row_bytes =
-              patch_area * c.out_channels * static_cast<int64_t>(c10::elementSize(request.dtype))};
+          .output_row_bytes = c.patch_elements() * c.out_channels *
+                              static_cast<int64_t>(c10::elementSize(request.dtype))};
 }
 
 }  // namespace cogvx::app

@@ -7,11 +7,14 @@
 #include <cstdlib>
 
 #include "app/idle_processes.h"
+#include "app/loras.h"
 #include "app/memory_check.h"
 #include "app/prompts.h"
+#include "app/task.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
 #include "core/schedule/scheduler.h"
+#include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
 #include "io/video_writer.h"
 #include "parallel/mesh.h"
@@ -52,12 +55,30 @@ void check_size(const Options& options, const ModelKind& kind, const Request& r)
   const bool trained = std::any_of(kind.sizes.begin(), kind.sizes.end(), [&](io::FrameSize s) {
     return s.width == r.width && s.height == r.height;
   });
-  if (trained || options.allow_untrained_size) return;
+  const auto [shortest, longest] = std::minmax(r.width, r.height);
+  const bool by_rule = kind.size_rule && shortest >= kind.size_rule->shortest_min &&
+                       shortest <= kind.size_rule->shortest_max &&
+                       longest <= kind.size_rule->longest_max;
+  if (trained || by_rule || options.allow_untrained_size) return;
   std::string sizes;
   for (const io::FrameSize& s : kind.sizes)
     sizes += (sizes.empty() ? "" : ", ") + size_text(s.width, s.height);
+  std::string nearest;
+  if (kind.size_rule) {
+    const auto inside = [&](int64_t side) {
+      return side == shortest ? std::clamp<int64_t>(side, kind.size_rule->shortest_min,
+                                                    kind.size_rule->shortest_max)
+                              : std::clamp<int64_t>(side, kind.size_rule->shortest_min,
+                                                    kind.size_rule->longest_max);
+    };
+    nearest = "; nearest: " + size_text(inside(r.width), inside(r.height));
+    sizes += ", or a short side of " + std::to_string(kind.size_rule->shortest_min) + " to " +
+             std::to_string(kind.size_rule->shortest_max) + " and a long one up to " +
+             std::to_string(kind.size_rule->longest_max);
+  }
   throw UsageError("--width x --height is " + size_text(r.width, r.height) + ", a " + kind.name +
-                   " model was trained at " + sizes + "; use that, or pass --allow-untrained-size");
+                   " model was trained at " + sizes + (nearest.empty() ? "; use that" : nearest) +
+                   ", or pass --allow-untrained-size");
 }
 
 void check_frames(const Options& options, const ModelKind& kind, const Request& r,
@@ -71,11 +92,13 @@ void check_frames(const Options& options, const ModelKind& kind, const Request& 
     const int64_t nearest =
         *std::min_element(kind.frames.begin(), kind.frames.end(),
                           [&](int64_t a, int64_t b) { return distance(a) < distance(b); });
+    const int64_t step = kind.frames.size() > 1 ? kind.frames[1] - kind.frames[0] : 8;
     if (!options.allow_untrained_size) {
-      throw UsageError(
-          "--frames is " + std::to_string(r.num_frames) + ", a " + kind.name +
-          " model was trained at 8N+1 frames up to " + std::to_string(kind.frames.back()) +
-          "; nearest: " + std::to_string(nearest) + " (or pass --allow-untrained-size)");
+      throw UsageError("--frames is " + std::to_string(r.num_frames) + ", a " + kind.name +
+                       " model was trained at " + std::to_string(step) + "N+" +
+                       std::to_string(kind.frames.front() % step) + " frames up to " +
+                       std::to_string(kind.frames.back()) + "; nearest: " +
+                       std::to_string(nearest) + " (or pass --allow-untrained-size)");
     }
   }
   const int64_t decoded = decoded_frames(latent_frames(r.num_frames));
@@ -162,9 +185,15 @@ uint64_t choose_seed(int64_t seed) {
 void choose_scheduler(const Options& options, const Checkpoint& checkpoint, const ModelKind& kind,
                       Request& r) {
   r.scheduler = checkpoint.scheduler;
-  r.scheduler.kind = options.scheduler == "ddim"  ? SchedulerKind::kDdim
-                     : options.scheduler == "dpm" ? SchedulerKind::kDpm
-                                                  : kind.scheduler;
+  r.scheduler.kind = options.scheduler == "ddim"           ? SchedulerKind::kDdim
+                     : options.scheduler == "dpm"          ? SchedulerKind::kDpm
+                     : options.scheduler == "generic-ddim" ? SchedulerKind::kGenericDdim
+                                                           : kind.scheduler;
+  if (r.task == Task::kControl && r.scheduler.kind == SchedulerKind::kDpm) {
+    throw UsageError(
+        "--scheduler dpm does not take a control video (nor does diffusers); use generic-ddim or "
+        "ddim");
+  }
   r.scheduler.timestep_spacing = TimestepSpacing::kTrailing;
   r.dynamic_cfg = options.dynamic_cfg == "auto" ? r.scheduler.kind == SchedulerKind::kDpm
                                                 : options.dynamic_cfg == "on";
@@ -174,7 +203,8 @@ void choose_scheduler(const Options& options, const Checkpoint& checkpoint, cons
 int64_t choose_text_tokens(const Options& options, const TransformerConfig& c) {
   const int64_t longest = c.max_text_seq_length;
   const int64_t tokens = options.max_text_tokens.value_or(longest);
-  if (!c.use_rotary_positional_embeddings && tokens != longest) {
+  const bool fixed = !c.use_rotary_positional_embeddings || c.use_learned_positional_embeddings;
+  if (fixed && tokens != longest) {
     throw UsageError("--max-text-tokens is " + std::to_string(tokens) +
                      ", this model's positions fix it at " + std::to_string(longest));
   }
@@ -228,9 +258,8 @@ Placement choose_placement(const Options& options, const LocalPlace& here) {
   const bool on_gpu = options.device == "cuda";
   if (on_gpu && options.sp_mode == "gather") {
     throw UsageError(
-        "--sp-mode gather splits heads by rows, a GPU's kernels give the same bytes for whole "
-        "heads "
-        "only; use --sp-mode ulysses with --device cuda");
+        "--sp-mode gather splits heads by rows, on a GPU only whole heads give the same bytes; use "
+        "--sp-mode ulysses with --device cuda");
   }
   return {.device = on_gpu ? "cuda" : "cpu",
           .device_index = device,
@@ -246,7 +275,9 @@ Placement choose_placement(const Options& options, const LocalPlace& here) {
 
 std::vector<Stage> stages_of(const Options& options) {
   if (!options.decode_latents.empty()) return {Stage::kDecode};
-  return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
+  if (options.image.empty() && options.video.empty())
+    return {Stage::kEncodeText, Stage::kDenoise, Stage::kDecode};
+  return {Stage::kEncodeText, Stage::kEncodeVideo, Stage::kDenoise, Stage::kDecode};
 }
 
 void check_options(const Options& options) {
@@ -254,6 +285,7 @@ void check_options(const Options& options) {
     throw UsageError(
         "--model is missing: the checkpoint directory, for example --model configs/demo");
   check_exclusive(options);
+  (void)lora_files(options);
   if (options.dist_timeout < 1 || options.dist_timeout > kMaxTimeout) {
     throw UsageError("--dist-timeout is " + std::to_string(options.dist_timeout) +
                      ", wanted seconds from 1 to " + std::to_string(kMaxTimeout) +
@@ -279,6 +311,9 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
                .output = {},
                .notices = {}};
   Request& r = plan.request;
+  r.task = choose_task(options, checkpoint);
+  r.strength = choose_strength(options, r.task);
+  fit_lengths(r.task, checkpoint, plan.kind);
   r.prompt = read_prompt(options);
   r.negative_prompt = options.negative_prompt;
   check_prompts(r, plan.notices);
@@ -287,6 +322,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   r.num_frames = options.frames.value_or(plan.kind.default_frames);
   check_size(options, plan.kind, r);
   check_frames(options, plan.kind, r, plan.notices);
+  check_given_video(r, checkpoint);
   r.steps = options.steps;
   r.guidance_scale = options.guidance_scale;
   if (!r.uses_guidance() && !r.negative_prompt.empty()) {
@@ -306,6 +342,9 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
     plan.notices.push_back("--offload has no effect on the CPU: weights are there already");
   r.vae_tile = choose_tile(options, checkpoint.vae);
   r.max_text_tokens = choose_text_tokens(options, checkpoint.transformer);
+  const LatentShape latents = latent_shape(r, checkpoint);
+  check_positions(checkpoint.transformer, {latents.frames, latents.height, latents.width},
+                  r.max_text_tokens);
   r.seed = choose_seed(options.seed);
   if (!options.dump_config) {
     const int threads = plan.placement.threads;
@@ -325,7 +364,8 @@ Options resolved_options(const Options& options, const RunPlan& plan) {
   Options o = options;
   o.prompt = r.prompt;
   o.prompt_file.clear();
-  o.task = r.task;
+  o.task = task_name(r.task);
+  if (r.task == Task::kVideoToVideo) o.strength = r.strength;
   o.width = r.width;
   o.height = r.height;
   o.frames = r.num_frames;

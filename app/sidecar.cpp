@@ -1,5 +1,6 @@
 #include "app/sidecar.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
@@ -91,6 +92,8 @@ json report_to_json(const RunReport& report) {
     for (const Verdict& verdict : *report.kernels)
       sidecar["kernels"].push_back(verdict_to_json(verdict));
   }
+  const json inputs = json::parse(report.inputs);
+  if (!inputs.empty()) sidecar["inputs"] = inputs;
   // What differs between ranks: per name a list in their order.
   std::vector<json> ranks = {rank_report_to_json(report.own)};
   for (const std::string& other : report.others) ranks.push_back(json::parse(other));
@@ -105,10 +108,26 @@ json report_to_json(const RunReport& report) {
   return sidecar;
 }
 
+json input_options(const Options& options) {
+  const auto absolute = [](const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::absolute(path, ignored).string();
+  };
+  json inputs = json::object();
+  if (!options.image.empty()) inputs["image"] = absolute(options.image);
+  if (!options.video.empty()) {
+    inputs["video"] = absolute(options.video);
+    inputs["video_frames_from"] = options.video_frames_from;
+  }
+  if (!inputs.empty()) inputs["resize_mode"] = options.resize_mode;
+  for (const std::string& lora : options.lora) inputs["lora"].push_back(absolute(lora));
+  return inputs;
+}
+
 json request_options(const Request& r) {
   json options = {{"prompt", r.prompt},
                   {"negative_prompt", r.negative_prompt},
-                  {"task", r.task},
+                  {"task", task_name(r.task)},
                   {"width", r.width},
                   {"height", r.height},
                   {"frames", r.num_frames},
@@ -122,6 +141,7 @@ json request_options(const Request& r) {
                   {"max_text_tokens", r.max_text_tokens},
                   {"attention", attention_name(r.attention)},
                   {"allow_untrained_size", true}};
+  if (r.task == Task::kVideoToVideo) options["strength"] = r.strength;
   if (r.vae_tile.height > 0) {
     options["vae_tile"] =
         std::to_string(r.vae_tile.height) + "x" + std::to_string(r.vae_tile.width);
@@ -141,6 +161,7 @@ json sidecar_options(const std::string& path) {
   const json sidecar = read_sidecar(path);
   json options = request_options(sidecar_request(path));
   for (const char* key : {"fps", "codec", "crf"}) options[key] = member(sidecar, key, path);
+  options.update(sidecar.value("inputs", json::object()));
   return options;
 }
 

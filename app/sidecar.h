@@ -43,7 +43,8 @@ struct RunReport {
   RunPlan plan;
   Engine engine;
   const std::vector<Verdict>* kernels = nullptr;  // that a GPU's library was found to have
-  ContinuedFrom continued{};                      // empty path: from the beginning
+  std::string inputs = "{}";  // JSON object: the options that name files beside the model
+  ContinuedFrom continued{};  // empty path: from the beginning
   std::string sha256_latents;
   std::string sha256_frames;
   int64_t frames = 0;
@@ -55,6 +56,8 @@ struct RunReport {
 // The sidecar file and the --json line.
 nlohmann::json report_to_json(const RunReport& report);
 
+// The options that name an image, a video and adapters, with absolute paths; for RunReport::inputs.
+nlohmann::json input_options(const Options& options);
 // The options that ask for this video, whatever its checkpoint's path.
 nlohmann::json request_options(const Request& request);
 // With what decides the bytes of the file beside it.

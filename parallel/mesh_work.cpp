@@ -55,7 +55,7 @@ void MeshWork::share_branches(const TensorShape& shape, std::array<at::Tensor, 2
 }
 
 std::vector<at::Tensor> MeshWork::run_tiles(std::span<const TileJob> jobs,
-                                            const std::function<at::Tensor(int64_t)>& decode) {
+                                            const std::function<at::Tensor(int64_t)>& run) {
   Group& world = tiles_;
   const auto tiles_of = tiles_of_ranks(jobs, world.size());
   const bool at_root = world.rank() == kRoot;
@@ -66,13 +66,13 @@ std::vector<at::Tensor> MeshWork::run_tiles(std::span<const TileJob> jobs,
   std::vector<at::Tensor> all(at_root ? jobs.size() : 0);
   std::vector<Round> rounds;
   for (size_t r = 0; r < most; ++r) {
-    const at::Tensor tile = r < own.size() ? decode(own[r]).contiguous() : at::Tensor();
+    const at::Tensor tile = r < own.size() ? run(own[r]).contiguous() : at::Tensor();
     Splits send(world.size(), 0), recv(world.size(), 0);
     if (tile.defined() && at_root) all[own[r]] = tile;
-    if (tile.defined() && !at_root) send[kRoot] = byte_count(jobs[own[r]].frames);
+    if (tile.defined() && !at_root) send[kRoot] = byte_count(jobs[own[r]].result);
     for (int rank = 0; at_root && rank < world.size(); ++rank) {
       if (rank != kRoot && r < tiles_of[rank].size())
-        recv[rank] = byte_count(jobs[tiles_of[rank][r]].frames);
+        recv[rank] = byte_count(jobs[tiles_of[rank][r]].result);
     }
     const at::TensorOptions bytes = at::TensorOptions().dtype(at::kByte);
     Round round{.send_B = send[kRoot] > 0 ? as_bytes(tile) : at::empty({0}, bytes),
@@ -88,11 +88,11 @@ std::vector<at::Tensor> MeshWork::run_tiles(std::span<const TileJob> jobs,
       if (rank == kRoot || r >= tiles_of[rank].size()) continue;
       const TileJob& job = jobs[tiles_of[rank][r]];
       all[tiles_of[rank][r]] = rounds[r]
-                                   .recv_B.narrow(0, at, byte_count(job.frames))
+                                   .recv_B.narrow(0, at, byte_count(job.result))
                                    .clone()
-                                   .view(job.frames.dtype)
-                                   .view(job.frames.sizes);
-      at += byte_count(job.frames);
+                                   .view(job.result.dtype)
+                                   .view(job.result.sizes);
+      at += byte_count(job.result);
     }
   }
   return all;

@@ -34,7 +34,7 @@ class MeshWork final : public WorkExchange {
   bool owns_branch(int branch) const override;
   void share_branches(const TensorShape& shape, std::array<at::Tensor, 2>& predictions) override;
   std::vector<at::Tensor> run_tiles(std::span<const TileJob> jobs,
-                                    const std::function<at::Tensor(int64_t)>& decode) override;
+                                    const std::function<at::Tensor(int64_t)>& run) override;
 
   // Since construction.
   WorkBytes bytes_sent() const {

@@ -9,7 +9,7 @@ import warnings
 import diffusers
 import torch
 
-from goldens import checkpoints, lora_cases, more_scheduler_cases, sat_names, scheduler_cases
+from goldens import checkpoints, lora_cases, more_scheduler_cases, sat_names, scheduler_cases, torch_file
 from goldens.bf16_cases import bf16_cases
 from goldens.checkpoints import ORIGINAL
 from goldens.encode_cases import encode_cases, posterior_case, stage_case
@@ -24,8 +24,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 INPUT_GROUPS = {f"{name}-input": name for name in ORIGINAL}
 SCHEDULER_GROUPS = {scheduler_cases.GROUP: scheduler_cases.scheduler_cases,
                     more_scheduler_cases.GROUP: more_scheduler_cases.more_scheduler_cases}
-SAT_NAMES = "sat-names"  # a table, no recipe
-NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS, lora_cases.GROUP, SAT_NAMES]
+# Files without a recipe.
+BARE = {"sat-names": sat_names.write_sat_names, "torch-file": torch_file.write_torch_file}
+NAMES = [*checkpoints.SPECS, *INPUT_GROUPS, *SCHEDULER_GROUPS, lora_cases.GROUP, *BARE]
 
 
 def checkpoint_cases(checkpoint, tokenizer):
@@ -76,8 +77,8 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for name in options.only or NAMES:
         start = time.monotonic()
-        if name == SAT_NAMES:
-            sat_names.write_sat_names(options.output)
+        if name in BARE:
+            BARE[name](options.output)
         else:
             recipe, cases = recipe_of(name, lambda: Tokenizer(options.shared / "tokenizer" / "t5"), options.output)
             write_recipe(options.output, name, recipe, cases)

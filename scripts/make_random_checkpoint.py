@@ -11,9 +11,20 @@ import pathlib
 import random
 import struct
 
+# What differs between the published models; `transformer` and `vae` go into their config.json. The scheduler is the one
+# that is recommended, which a model of fewer layers could not be known by.
+SMALL = dict(heads=30, scaling_factor=1.15258426, snr_shift_scale=3.0, scheduler="CogVideoXDDIMScheduler", rotary=False)
+LARGE = dict(heads=48, scaling_factor=0.7, snr_shift_scale=1.0, scheduler="CogVideoXDPMScheduler", rotary=True)
+IMAGE_1_0 = dict(in_channels=32, use_learned_positional_embeddings=True)
+TRAINED_1_5 = dict(patch_size_t=2, patch_bias=False, sample_height=300, sample_width=300, sample_frames=81)
 GEOMETRIES = {
-    "2b": dict(heads=30, rotary=False, snr_shift_scale=3.0, scheduler="CogVideoXDDIMScheduler"),
-    "5b": dict(heads=48, rotary=True, snr_shift_scale=1.0, scheduler="CogVideoXDPMScheduler"),
+    "2b": SMALL,
+    "5b": LARGE,
+    "5b-i2v": LARGE | dict(transformer=IMAGE_1_0),
+    "1.5-5b": LARGE | dict(transformer=TRAINED_1_5, vae=dict(invert_scale_latents=True)),
+    "1.5-5b-i2v": LARGE | dict(transformer=TRAINED_1_5 | dict(in_channels=32, ofs_embed_dim=512), vae=dict(invert_scale_latents=True)),
+    "fun-2b-control": SMALL | dict(transformer=dict(in_channels=32)),
+    "fun-5b-control": LARGE | dict(transformer=dict(in_channels=32), scheduler="CogVideoXDDIMScheduler"),
 }
 VAE_WIDTHS = [128, 256, 256, 512]
 VAE_GROUPS = 32
@@ -30,9 +41,16 @@ def norm(name, width):
 def transformer_tensors(config):
     width = config["num_attention_heads"] * config["attention_head_dim"]
     time = config["time_embed_dim"]
-    tensors = {"patch_embed.proj.weight": [width, 16, 2, 2], "patch_embed.proj.bias": [width]}
+    patch_frames, channels = config.get("patch_size_t", 1), config["in_channels"]
+    patch = [channels * patch_frames * 2 * 2] if "patch_size_t" in config else [channels, 2, 2]
+    tensors = {"patch_embed.proj.weight": [width] + patch, "patch_embed.proj.bias": [width]}
     tensors |= linear("patch_embed.text_proj", width, config["text_embed_dim"])
+    if config.get("use_learned_positional_embeddings"):
+        rows = config["sample_height"] // 2 * (config["sample_width"] // 2) * ((config["sample_frames"] - 1) // 4 + 1)
+        tensors["patch_embed.pos_embedding"] = [1, config["max_text_seq_length"] + rows, width]
     tensors |= linear("time_embedding.linear_1", time, width) | linear("time_embedding.linear_2", time, time)
+    if "ofs_embed_dim" in config:
+        tensors |= linear("ofs_embedding.linear_1", time, time) | linear("ofs_embedding.linear_2", time, time)
     for i in range(config["num_layers"]):
         block = f"transformer_blocks.{i}"
         for part in ("norm1", "norm2"):
@@ -42,7 +60,7 @@ def transformer_tensors(config):
             tensors |= linear(f"{block}.attn1.{part}", width, width)
         tensors |= linear(f"{block}.ff.net.0.proj", 4 * width, width) | linear(f"{block}.ff.net.2", width, 4 * width)
     tensors |= norm("norm_final", width) | linear("norm_out.linear", 2 * width, time) | norm("norm_out.norm", width)
-    return tensors | linear("proj_out", 64, width)
+    return tensors | linear("proj_out", patch_frames * 2 * 2 * config["out_channels"], width)
 
 
 def text_tensors(config):
@@ -90,6 +108,27 @@ def decoder_tensors(widths, layers_per_block):
             name = f"decoder.up_blocks.{i}.upsamplers.0.conv"
             tensors |= {f"{name}.weight": [out, out, 3, 3], f"{name}.bias": [out]}
     return tensors | spatial_norm("decoder.norm_out", widths[0]) | convolution("decoder.conv_out.conv", 3, widths[0])
+
+
+def encoder_resnet(name, out, inputs):
+    tensors = norm(f"{name}.norm1", inputs) | norm(f"{name}.norm2", out)
+    tensors |= convolution(f"{name}.conv1.conv", out, inputs) | convolution(f"{name}.conv2.conv", out, out)
+    return tensors | (convolution(f"{name}.conv_shortcut", out, inputs, 1) if out != inputs else {})
+
+
+def encoder_tensors(widths, layers_per_block):
+    tensors = convolution("encoder.conv_in.conv", widths[0], 3)
+    inputs = widths[0]
+    for i, out in enumerate(widths):
+        for j in range(layers_per_block):
+            tensors |= encoder_resnet(f"encoder.down_blocks.{i}.resnets.{j}", out, inputs)
+            inputs = out
+        if i < 3:
+            name = f"encoder.down_blocks.{i}.downsamplers.0.conv"
+            tensors |= {f"{name}.weight": [out, out, 3, 3], f"{name}.bias": [out]}
+    for i in range(2):
+        tensors |= encoder_resnet(f"encoder.mid_block.resnets.{i}", inputs, inputs)
+    return tensors | norm("encoder.norm_out", inputs) | convolution("encoder.conv_out.conv", 32, inputs)
 
 
 def bf16_block(deviation, count=1 << 14):
@@ -141,9 +180,10 @@ def main():
         _class_name="CogVideoXTransformer3DModel", num_layers=args.layers, num_attention_heads=args.heads or kind["heads"],
         attention_head_dim=64, in_channels=16, out_channels=16, time_embed_dim=512, text_embed_dim=args.text_width,
         max_text_seq_length=226, sample_height=60, sample_width=90, sample_frames=49, patch_size=2,
-        use_rotary_positional_embeddings=kind["rotary"])
+        use_rotary_positional_embeddings=kind["rotary"]) | kind.get("transformer", {})
     vae = dict(_class_name="AutoencoderKLCogVideoX", block_out_channels=widths, layers_per_block=3,
-               norm_num_groups=VAE_GROUPS // args.slim_vae, latent_channels=16, sample_height=480, sample_width=720, scaling_factor=1.0)
+               norm_num_groups=VAE_GROUPS // args.slim_vae, latent_channels=16, sample_height=480, sample_width=720,
+               scaling_factor=kind["scaling_factor"]) | kind.get("vae", {})
     text = dict(model_type="t5", vocab_size=32128, d_model=args.text_width, d_kv=64, d_ff=args.text_width * 5 // 2,
                 num_layers=args.text_layers, num_heads=args.text_width // 64, feed_forward_proj="gated-gelu")
     scheduler = dict(_class_name=kind["scheduler"], beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
@@ -155,7 +195,8 @@ def main():
     write_json(args.out / "text_encoder/config.json", text)
     write_json(args.out / "scheduler/scheduler_config.json", scheduler)
     write_safetensors(args.out / "transformer/diffusion_pytorch_model.safetensors", transformer_tensors(transformer))
-    write_safetensors(args.out / "vae/diffusion_pytorch_model.safetensors", decoder_tensors(widths, vae["layers_per_block"]))
+    layers = vae["layers_per_block"]
+    write_safetensors(args.out / "vae/diffusion_pytorch_model.safetensors", encoder_tensors(widths, layers) | decoder_tensors(widths, layers))
     write_safetensors(args.out / "text_encoder/model.safetensors", text_tensors(text))
     (args.out / "tokenizer").mkdir(exist_ok=True)
     (args.out / "tokenizer/spiece.model").write_bytes(args.tokenizer.read_bytes())

@@ -9,7 +9,7 @@
 
 namespace cogvx {
 
-enum class Stage { kLoad, kEncodeText, kDenoise, kDecode, kWrite };
+enum class Stage { kLoad, kEncodeText, kEncodeVideo, kDenoise, kDecode, kWrite };
 
 inline const char* stage_name(Stage stage) {
   switch (stage) {
@@ -17,6 +17,8 @@ inline const char* stage_name(Stage stage) {
       return "load";
     case Stage::kEncodeText:
       return "encode_text";
+    case Stage::kEncodeVideo:
+      return "encode_video";
     case Stage::kDenoise:
       return "denoise";
     case Stage::kDecode:

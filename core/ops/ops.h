@@ -86,9 +86,12 @@ struct AttentionRun {
 };
 
 struct ConvWeights {
-  at::Tensor weight;  // [Cout, Cin, kt, ky, kx]; kt = 1 for a convolution of single frames
-  at::Tensor bias;    // [Cout]
-  int64_t stride = 1;
+  at::Tensor weight;   // [Cout, Cin, kt, ky, kx]; kt = 1 for a convolution of single frames
+  at::Tensor bias;     // [Cout]
+  int64_t stride = 1;  // in space
+  // Lines of zeros that the convolution adds on either side, for a kernel of so many: none with a
+  // stride, where the caller adds those it wants.
+  int64_t padding(int64_t kernel) const { return stride == 1 ? (kernel - 1) / 2 : 0; }
 };
 
 // The decoder's SpatialNorm gives scale and shift on the latent grid; both are enlarged to x by
@@ -147,7 +150,8 @@ class Ops {
   // T5: gelu_new(gate) * up, op by op in the tensors' dtype.
   virtual at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) = 0;
 
-  // x_CTYX (padded in time by the caller) -> [Cout, T-kt+1, Y', X'], zero padding (k-1)/2 in space.
+  // x_CTYX (padded in time by the caller) -> [Cout, T-kt+1, Y', X'], in space with the stride and
+  // the zero padding of `weights`.
   // Units: (output frame, block of output channels).
   virtual at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) = 0;
   // y = silu(GroupNorm(x)), or silu(GroupNorm(x) * scale + shift). y may be a narrowed view whose

@@ -12,20 +12,22 @@ namespace cogvx {
 int64_t element_bytes(at::ScalarType dtype);
 int64_t transformer_parameters(const TransformerConfig& config);
 
-// Elements, for one position of the image plane, of what a layer of so many channels and frames
-// needs beside its input and its output.
-struct DecoderWork {
+// Elements of what a layer of the VAE needs beside its input and its output: of so many channels
+// and frames for one position of the image plane, or, where the plane changes, of so many elements.
+struct VaeWork {
   std::function<int64_t(int64_t in, int64_t out, int64_t frames)> convolution;
-  std::function<int64_t(int64_t channels, int64_t frames)> frame_convolution;
+  std::function<int64_t(int64_t in, int64_t out)> frame_convolution;
   std::function<int64_t(int64_t channels, int64_t frames)> norm;
 };
 
 // Elements.
-struct DecoderSizes {
+struct VaeSizes {
   int64_t weights = 0;
-  int64_t peak = 0;  // of the first chunk of the largest tile, with what is kept for the next
+  int64_t peak = 0;  // of a chunk of the largest tile, with what is kept for the next
 };
-DecoderSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request,
-                           const DecoderWork& work);
+VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const VaeWork& work);
+// Of `frames` frames of the request's size.
+VaeSizes encoder_sizes(const Checkpoint& checkpoint, const Request& request, int64_t frames,
+                       const VaeWork& work);
 
 }  // namespace cogvx

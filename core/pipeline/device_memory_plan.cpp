@@ -1,9 +1,13 @@
 #include "core/pipeline/device_memory_plan.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 
 #include "core/ops/formulas.h"
 #include "core/pipeline/component_sizes.h"
+#include "core/transformer/positions.h"
+#include "core/transformer/tensor_list.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
@@ -47,20 +51,39 @@ int64_t attention_bytes(const TransformerConfig& c, const Request& request,
   return share.attention_streams * (copies * head + scores) * kFp32Bytes;
 }
 
+// All but the learned positions, which stay on the host.
+int64_t resident_parameters(const TransformerConfig& c) {
+  const TensorShapes shapes = transformer_tensors(c);
+  const auto learned = shapes.find(kLearnedPositions);
+  return transformer_parameters(c) -
+         (learned == shapes.end() ? 0 : c10::multiply_integers(learned->second));
+}
+
+// Rotary tables of the whole video, and what is added to own rows.
+int64_t position_bytes(const Checkpoint& checkpoint, const Request& request,
+                       const DeviceShare& share) {
+  const TransformerConfig& c = checkpoint.transformer;
+  const PatchGrid grid = video_grid(request, checkpoint);
+  const AddedPositions added = added_positions(c, grid);
+  const int64_t rotary =
+      c.use_rotary_positional_embeddings ? 2 * grid.tokens() * c.attention_head_dim : 0;
+  const int64_t rows = added == AddedPositions::kNone     ? 0
+                       : added == AddedPositions::kSincos ? std::min(share.rows, grid.tokens())
+                                                          : share.rows;
+  return rotary * kFp32Bytes + rows * c.width() * element_bytes(request.dtype);
+}
+
 int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const DeviceShare& share,
                      Offload offload) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
   const int64_t joint = joint_rows(request, checkpoint);
-  const int64_t video = joint - request.max_text_tokens;
   const int64_t one = share.rows * d * bytes;
   const bool resident = offload == Offload::kNone;
   const int64_t norms = (c.num_layers * 4 * (d + c.attention_head_dim) + 4 * d) * kFp32Bytes;
-  const int64_t weights = resident ? transformer_parameters(c) * bytes : norms;
-  const int64_t positions = c.use_rotary_positional_embeddings
-                                ? 2 * video * c.attention_head_dim * kFp32Bytes
-                                : std::min(share.rows, video) * d * bytes;
+  const int64_t weights = resident ? resident_parameters(c) * bytes : norms;
+  const int64_t positions = position_bytes(checkpoint, request, share);
   const int64_t modulation = (12 * d + 4 * c.time_embed_dim) * bytes;
   const auto brought = [&](int64_t elements) { return resident ? 0 : elements * bytes; };
   // Normed rows with q, k, v; attention; normed rows or the result with the wide hidden ones.
@@ -74,25 +97,28 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request, const
   return weights + share.exchange_bytes + std::max(positions + one + modulation + block, check);
 }
 
-int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
-                    const DeviceShare& share) {
-  const int64_t bytes = element_bytes(request.dtype);
+// What CudaOps makes beside a layer's input and output.
+VaeWork device_work(const Checkpoint& checkpoint, int64_t bytes) {
   // Of one group at a time, in fp32: centred, times its factor, the sum; and x where it is not yet.
   const int64_t copies = bytes == kFp32Bytes ? 3 : 4;
   const int64_t groups = checkpoint.vae.norm_num_groups;
-  const DecoderWork work{
-      .convolution = [](int64_t in, int64_t out,
-                        int64_t frames) { return in * (frames + 2) + out * frames; },
-      .frame_convolution = [](int64_t channels, int64_t frames) { return 2 * channels * frames; },
-      .norm =
-          [&](int64_t channels, int64_t frames) {
-            return copies * (channels / groups) * frames * kFp32Bytes / bytes;
-          }};
-  const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
-  const int64_t beside = sizes.weights * bytes + share.exchange_bytes;
+  return {.convolution = [](int64_t in, int64_t out,
+                            int64_t frames) { return in * (frames + 2) + out * frames; },
+          .frame_convolution = [](int64_t in, int64_t out) { return in + out; },
+          .norm =
+              [=](int64_t channels, int64_t frames) {
+                return copies * (channels / groups) * frames * kFp32Bytes / bytes;
+              }};
+}
+
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
+                    const DeviceShare& share) {
+  const int64_t bytes = element_bytes(request.dtype);
+  const VaeSizes sizes = decoder_sizes(checkpoint, request, device_work(checkpoint, bytes));
+  const int64_t beside = sizes.weights * bytes;
   if (!share.joins_tiles) return beside + sizes.peak * bytes;
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t line = decoded_frames(latents.frames) * kColours;
+  const int64_t line = decoded_frames(latents.decoded()) * kColours;
   const int64_t video = request.height * request.width * line;
   int64_t tiles = 0;
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
@@ -115,10 +141,19 @@ DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request) {
 
 MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
                               const DeviceShare& share, Offload offload) {
-  const int64_t held = share.held_bytes;
+  const int64_t held = share.held_bytes, frames = request.input_frames();
   return {.encode_text = share.encodes_text ? held + plan_text(checkpoint, request, offload) : 0,
+          .encode_video =
+              frames == 0 ? 0 : plan_device_encode_video(checkpoint, request, frames, share),
           .denoise = held + plan_denoise(checkpoint, request, share, offload),
           .decode = held + plan_decode(checkpoint, request, share)};
+}
+
+int64_t plan_device_encode_video(const Checkpoint& checkpoint, const Request& request,
+                                 int64_t frames, const DeviceShare& share) {
+  const int64_t bytes = element_bytes(request.dtype);
+  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, device_work(checkpoint, bytes));
+  return share.held_bytes + (sizes.weights + sizes.peak) * bytes;
 }
 
 }  // namespace cogvx

@@ -12,7 +12,7 @@ enum class Offload { kNone, kSequential };
 struct DeviceShare {
   int64_t rows = 0;            // of the joint sequence
   int64_t heads = 0;           // that it attends
-  int64_t exchange_bytes = 0;  // buffers of its sequence exchange, from denoising to the end
+  int64_t exchange_bytes = 0;  // buffers of its sequence exchange, while it denoises
   bool encodes_text = true;
   bool joins_tiles = true;
   int64_t checked_rows = 0;       // for which kernels are checked first
@@ -28,5 +28,8 @@ DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request);
 // needs none.
 MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
                               const DeviceShare& share, Offload offload);
+// The same of encoding an image or a video of so many frames of the request's size.
+int64_t plan_device_encode_video(const Checkpoint& checkpoint, const Request& request,
+                                 int64_t frames, const DeviceShare& share);
 
 }  // namespace cogvx

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/pipeline/component_sizes.h"
+#include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
@@ -11,6 +12,7 @@ namespace {
 // The program, libtorch's touched pages and its caches of generated kernels.
 constexpr int64_t kRuntimeBytes = 190'000'000;
 constexpr int64_t kFp32Bytes = 4;
+constexpr int64_t kColours = 3;
 
 int64_t stored_bytes(const Checkpoint& checkpoint) {
   return checkpoint.stored_dtype == "F32" ? 4 : 2;
@@ -50,9 +52,11 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
                conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
   // Residual stream 1, exchange 3 + 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
   constexpr int64_t kActivationWidths = 10;
-  const int64_t positions = c.use_rotary_positional_embeddings
-                                ? 2 * video * c.attention_head_dim * kFp32Bytes
-                                : video * d * bytes;
+  const int64_t rotary =
+      c.use_rotary_positional_embeddings ? 2 * video * c.attention_head_dim * kFp32Bytes : 0;
+  const bool sincos =
+      added_positions(c, video_grid(request, checkpoint)) == AddedPositions::kSincos;
+  const int64_t positions = rotary + (sincos ? video * d * bytes : 0);
   const int64_t latent_elements =
       latents.frames * latents.channels * latents.height * latents.width;
   constexpr int64_t kLatentCopies = 12;
@@ -61,17 +65,18 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
   return kRuntimeBytes + weights + std::max(stacking, step);
 }
 
+// Each thread has one frame's input window and output in work, both plain and in the library's own
+// layout.
+VaeWork host_work(int threads) {
+  return {.convolution = [threads](int64_t in, int64_t out,
+                                   int64_t) { return threads * int64_t{2} * (3 * in + out); },
+          .frame_convolution = [](int64_t, int64_t) { return int64_t{0}; },
+          .norm = [](int64_t, int64_t) { return int64_t{0}; }};
+}
+
 // The decoder with the largest tile in work.
 int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int threads) {
-  // Each thread has one frame's input window and output in work, both plain and in the library's
-  // own layout.
-  const auto none = [](int64_t, int64_t) { return int64_t{0}; };
-  const DecoderWork work{
-      .convolution = [&](int64_t in, int64_t out,
-                         int64_t) { return threads * int64_t{2} * (3 * in + out); },
-      .frame_convolution = none,
-      .norm = none};
-  const DecoderSizes sizes = decoder_sizes(checkpoint, request, work);
+  const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work(threads));
   return (sizes.weights + sizes.peak) * element_bytes(request.dtype);
 }
 
@@ -81,17 +86,24 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int th
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   int64_t tile_pixels = 0;
   for (const Tile& tile : layout.tiles) tile_pixels += tile.height * tile.width * 64;
-  const int64_t frames = decoded_frames(latents.frames);
+  const int64_t frames = decoded_frames(latents.decoded());
   // Decoded tiles, once more while they are joined, and the RGB bytes.
   const int64_t output =
       tile_pixels * frames * 3 * bytes + request.height * request.width * frames * 3 * (bytes + 1);
   return kRuntimeBytes + tile_bytes(checkpoint, request, threads) + output;
 }
 
+// All processes encode.
+int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int threads) {
+  const int64_t frames = request.input_frames();
+  return frames == 0 ? 0 : plan_encode_video(checkpoint, request, frames, threads);
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
   return {.encode_text = plan_text(checkpoint, request),
+          .encode_video = plan_input(checkpoint, request, threads),
           .denoise = plan_denoise(checkpoint, request),
           .decode = plan_decode(checkpoint, request, threads)};
 }
@@ -100,8 +112,21 @@ MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& reque
   const int64_t weights =
       transformer_parameters(checkpoint.transformer) * element_bytes(request.dtype);
   return {.encode_text = kRuntimeBytes,
+          .encode_video = plan_input(checkpoint, request, threads),
           .denoise = kRuntimeBytes + weights,
           .decode = kRuntimeBytes + tile_bytes(checkpoint, request, threads)};
+}
+
+int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
+                          int threads) {
+  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, host_work(threads));
+  const int64_t bytes = element_bytes(request.dtype);
+  const Tile tile =
+      largest_tile(plan_encoder_tiles(request.vae_tile, request.height, request.width));
+  const int64_t chunk = encoder_chunks(frames)[0].size() * tile.height * tile.width;
+  const int64_t pixels = frames * request.height * request.width;
+  return kRuntimeBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
+         kColours * pixels;
 }
 
 }  // namespace cogvx

@@ -12,6 +12,7 @@ namespace cogvx {
 // and the activations that live at the stage's peak.
 struct MemoryPlan {
   int64_t encode_text = 0;
+  int64_t encode_video = 0;  // of an image too; 0 without an input
   int64_t denoise = 0;
   int64_t decode = 0;
   bool operator==(const MemoryPlan&) const = default;
@@ -20,5 +21,9 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int
 // What every further process that shares the run needs at least: activations are shared out, the
 // program, the weights and a tile's are not.
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads);
+// The same of encoding an image or a video of so many frames of the request's size, for every
+// process: all have the pixels, as bytes and in the compute dtype, and the largest tile in work.
+int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
+                          int threads);
 
 }  // namespace cogvx

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/base/errors.h"
 #include "core/base/json.h"
 #include "core/base/json_reader.h"
 
@@ -19,7 +20,8 @@ template <typename T>
 using Names = std::vector<std::pair<T, const char*>>;
 
 const Names<SchedulerKind> kSchedulerKinds = {{SchedulerKind::kDdim, "ddim"},
-                                              {SchedulerKind::kDpm, "dpm"}};
+                                              {SchedulerKind::kDpm, "dpm"},
+                                              {SchedulerKind::kGenericDdim, "generic-ddim"}};
 const Names<TimestepSpacing> kSpacings = {{TimestepSpacing::kTrailing, "trailing"},
                                           {TimestepSpacing::kLeading, "leading"},
                                           {TimestepSpacing::kLinspace, "linspace"}};
@@ -33,6 +35,11 @@ const Names<at::ScalarType> kDtypes = {
 const Names<AttentionKernel> kAttentionKernels = {{AttentionKernel::kMath, "math"},
                                                   {AttentionKernel::kFlash, "flash"},
                                                   {AttentionKernel::kCudnn, "cudnn"}};
+
+const Names<Task> kTasks = {{Task::kTextToVideo, "t2v"},
+                            {Task::kImageToVideo, "i2v"},
+                            {Task::kVideoToVideo, "v2v"},
+                            {Task::kControl, "control"}};
 
 template <typename T>
 const char* name_of(const Names<T>& names, T value) {
@@ -53,30 +60,55 @@ json scheduler_to_json(const SchedulerConfig& s) {
           {"steps_offset", s.steps_offset},
           {"snr_shift_scale", s.snr_shift_scale},
           {"rescale_betas_zero_snr", s.rescale_betas_zero_snr},
-          {"set_alpha_to_one", s.set_alpha_to_one}};
+          {"set_alpha_to_one", s.set_alpha_to_one},
+          {"clip_sample", s.clip_sample},
+          {"clip_sample_range", s.clip_sample_range}};
 }
 
 SchedulerConfig read_scheduler(const JsonReader& read) {
   read.only({"class", "num_train_timesteps", "beta_start", "beta_end", "beta_schedule",
              "prediction_type", "timestep_spacing", "steps_offset", "snr_shift_scale",
-             "rescale_betas_zero_snr", "set_alpha_to_one"});
+             "rescale_betas_zero_snr", "set_alpha_to_one", "clip_sample", "clip_sample_range"});
   SchedulerConfig s;
   read.choice("class", s.kind, kSchedulerKinds);
   read.choice("beta_schedule", s.beta_schedule, kBetaSchedules);
   read.choice("prediction_type", s.prediction_type, kPredictions);
   read.choice("timestep_spacing", s.timestep_spacing, kSpacings);
   read_scheduler_numbers(read, s);
+  read_clipping(read, s);
   return s;
 }
 
 CheckpointIdentity read_identity(const JsonReader& read) {
-  read.only({"tokenizer", "text_encoder", "transformer", "vae"});
+  read.only({"tokenizer", "text_encoder", "transformer", "vae", "vae_encoder"});
   CheckpointIdentity c;
   read.text("tokenizer", c.tokenizer);
   read.text("text_encoder", c.text_encoder);
   read.text("transformer", c.transformer);
   read.text("vae", c.vae);
+  read.text("vae_encoder", c.vae_encoder);
   return c;
+}
+
+json loras_to_json(const std::vector<LoraIdentity>& loras) {
+  json list = json::array();
+  for (const LoraIdentity& lora : loras)
+    list.push_back({{"sha256", lora.sha256}, {"scale", lora.scale}});
+  return list;
+}
+
+std::vector<LoraIdentity> read_loras(const json& list, const std::string& label) {
+  std::vector<LoraIdentity> loras;
+  for (const json& entry : list) {
+    if (!entry.is_object())
+      throw DataError(label + ": 'loras' holds " + json_excerpt(entry) + ", wanted objects");
+    const JsonReader read(entry, label + ": loras", JsonReader::Absent::kIsAnError);
+    read.only({"sha256", "scale"});
+    LoraIdentity& lora = loras.emplace_back();
+    read.text("sha256", lora.sha256);
+    read.real("scale", lora.scale);
+  }
+  return loras;
 }
 
 TileSize read_tile(const JsonReader& read) {
@@ -102,6 +134,16 @@ const char* dtype_name(at::ScalarType dtype) { return name_of(kDtypes, dtype); }
 
 std::string scheduler_kind_name(SchedulerKind kind) { return name_of(kSchedulerKinds, kind); }
 
+std::string task_name(Task task) { return name_of(kTasks, task); }
+
+int64_t Request::skipped_steps() const {
+  return steps - std::min(static_cast<int64_t>(static_cast<double>(steps) * strength), steps);
+}
+
+int64_t Request::input_frames() const {
+  return task == Task::kTextToVideo ? 0 : task == Task::kImageToVideo ? 1 : num_frames;
+}
+
 std::string attention_name(AttentionKernel kernel) { return name_of(kAttentionKernels, kernel); }
 
 json request_to_json(const Request& r) {
@@ -109,8 +151,12 @@ json request_to_json(const Request& r) {
            {{"tokenizer", r.checkpoint.tokenizer},
             {"text_encoder", r.checkpoint.text_encoder},
             {"transformer", r.checkpoint.transformer},
-            {"vae", r.checkpoint.vae}}},
-          {"task", r.task},
+            {"vae", r.checkpoint.vae},
+            {"vae_encoder", r.checkpoint.vae_encoder}}},
+          {"task", task_name(r.task)},
+          {"input_sha256", r.input_sha256},
+          {"strength", r.strength},
+          {"loras", loras_to_json(r.loras)},
           {"prompt", r.prompt},
           {"negative_prompt", r.negative_prompt},
           {"width", r.width},
@@ -129,12 +175,17 @@ json request_to_json(const Request& r) {
 
 Request request_from_json(const json& j, const std::string& label) {
   const JsonReader read(j, label + ": request", JsonReader::Absent::kIsAnError);
-  read.only({"checkpoint", "task", "prompt", "negative_prompt", "width", "height", "num_frames",
-             "steps", "guidance_scale", "dynamic_cfg", "scheduler", "seed", "dtype", "vae_tile",
-             "max_text_tokens", "attention"});
+  read.only({"checkpoint", "task", "input_sha256", "strength", "loras", "prompt", "negative_prompt",
+             "width", "height", "num_frames", "steps", "guidance_scale", "dynamic_cfg", "scheduler",
+             "seed", "dtype", "vae_tile", "max_text_tokens", "attention"});
   Request r;
   r.checkpoint = read_identity(read.object("checkpoint"));
-  read.text("task", r.task);
+  read.choice("task", r.task, kTasks);
+  read.text("input_sha256", r.input_sha256);
+  read.positive("strength", r.strength);
+  if (r.strength > 1) read.fail("strength", "at most 1");
+  if (!j.contains("loras") || !j.at("loras").is_array()) read.fail("loras", "a list");
+  r.loras = read_loras(j.at("loras"), label + ": request");
   read.text("prompt", r.prompt);
   read.text("negative_prompt", r.negative_prompt);
   read.count("width", r.width, kMinExtent, kMaxExtent);
@@ -153,10 +204,13 @@ Request request_from_json(const json& j, const std::string& label) {
 }
 
 std::vector<FieldDifference> request_differences(const Request& a, const Request& b) {
-  const json flat_a = request_to_json(a).flatten(), flat_b = request_to_json(b).flatten();
+  json flat_a = request_to_json(a).flatten();
+  const json flat_b = request_to_json(b).flatten();
+  // Lists may have other lengths.
+  for (const auto& [pointer, value] : flat_b.items()) flat_a.emplace(pointer, json());
   std::vector<FieldDifference> differences;
   for (const auto& [pointer, value] : flat_a.items()) {
-    const json& other = flat_b.at(pointer);
+    const json other = flat_b.value(pointer, json());
     if (value == other || pointer.starts_with("/checkpoint/")) continue;
     differences.push_back({dotted(pointer), json_excerpt(value), json_excerpt(other)});
   }
@@ -164,15 +218,22 @@ std::vector<FieldDifference> request_differences(const Request& a, const Request
 }
 
 LatentShape latent_shape(const Request& request, const Checkpoint& checkpoint) {
-  return {latent_frames(request.num_frames), checkpoint.transformer.out_channels,
+  const int64_t frames = latent_frames(request.num_frames);
+  const int64_t patch = std::max<int64_t>(checkpoint.transformer.patch_size_t, 1);
+  // A video that is given is not padded; its length must be right.
+  const bool pads = request.task == Task::kTextToVideo || request.task == Task::kImageToVideo;
+  const int64_t padding = pads ? (patch - frames % patch) % patch : 0;
+  return {frames + padding, padding, checkpoint.transformer.out_channels,
           request.height / kSpatialCompression, request.width / kSpatialCompression};
 }
 
-int64_t joint_rows(const Request& request, const Checkpoint& checkpoint) {
+PatchGrid video_grid(const Request& request, const Checkpoint& checkpoint) {
   const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t patch = checkpoint.transformer.patch_size;
-  return request.max_text_tokens +
-         latents.frames * (latents.height / patch) * (latents.width / patch);
+  return patch_grid(checkpoint.transformer, {latents.frames, latents.height, latents.width});
+}
+
+int64_t joint_rows(const Request& request, const Checkpoint& checkpoint) {
+  return request.max_text_tokens + video_grid(request, checkpoint).tokens();
 }
 
 int64_t latent_frames(int64_t num_frames) { return (num_frames - 1) / kTemporalCompression + 1; }

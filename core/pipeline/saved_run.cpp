@@ -80,8 +80,9 @@ StoredTensor read_latents(const Contents& contents, const Request& request) {
   const int64_t width = request.width / kSpatialCompression;
   const bool float_like =
       latents.dtype == "F32" || latents.dtype == "BF16" || latents.dtype == "F16";
-  if (!float_like || shape.size() != 5 || shape[0] != 1 || shape[1] != frames || shape[2] < 1 ||
-      shape[3] != height || shape[4] != width) {
+  if (!float_like || shape.size() != 5 || shape[0] != 1 ||
+      (shape[1] != frames && shape[1] != frames + 1) || shape[2] < 1 || shape[3] != height ||
+      shape[4] != width) {
     contents.fail(describe(latents) + ", its request wants F32, BF16 or F16 [1," +
                   std::to_string(frames) + ",C," + std::to_string(height) + "," +
                   std::to_string(width) + "]");

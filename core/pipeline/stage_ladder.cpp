@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::pair<Rung::Part, const char*>> kParts = {{Rung::Part::kText, "text"},
+                                                                {Rung::Part::kEncode, "encode"},
                                                                 {Rung::Part::kStart, "start"},
                                                                 {Rung::Part::kStep, "step"},
                                                                 {Rung::Part::kDecode, "decode"}};
@@ -65,6 +66,8 @@ std::string place_text(const Rung& rung, int64_t unit, const StageLadder& ladder
   switch (rung.part) {
     case Rung::Part::kText:
       return "text states, " + branch_text(rung.branch);
+    case Rung::Part::kEncode:
+      return rung.layer == 0 ? "encoded tile " + std::to_string(unit) : "moments of the encoder";
     case Rung::Part::kStart:
       return "latents before the first step";
     case Rung::Part::kStep:

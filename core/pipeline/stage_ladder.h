@@ -17,6 +17,7 @@ namespace cogvx {
 struct Rung {
   enum class Part : int32_t {
     kText,    // states of branch
+    kEncode,  // of an image or video; layer 0: tiles, 1: moments
     kStart,   // latents before the first step made
     kStep,    // rows of branch after layer (0: embedding), or its prediction
     kDecode,  // layer 0: tiles, 1: frames

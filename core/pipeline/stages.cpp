@@ -1,6 +1,7 @@
 #include "core/pipeline/stages.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 
 #include <array>
 #include <map>
@@ -8,6 +9,8 @@
 
 #include "core/base/errors.h"
 #include "core/base/random.h"
+#include "core/pipeline/finite.h"
+#include "core/pipeline/shared_noise.h"
 #include "core/text/t5_encoder.h"
 #include "core/vae/tiles.h"
 #include "core/weights/weight_map.h"
@@ -16,23 +19,6 @@ namespace cogvx {
 namespace {
 
 constexpr int64_t kRgbChannels = 3;
-
-// x - x is 0 for a finite x alone.
-bool all_finite(const at::Tensor& tensor) { return (tensor - tensor).eq(0).all().item<bool>(); }
-
-std::string cure_for_overflow(at::ScalarType dtype) {
-  if (dtype == at::kHalf) return "use --dtype bf16 or fp32";
-  return dtype == at::kBFloat16
-             ? "try --dtype fp32, and check that the checkpoint is whole"
-             : "check that the checkpoint is whole (--dtype bf16 reaches no further)";
-}
-
-// Drawn once, at full shape, for everyone.
-NoiseDraw shared_noise(WorkExchange& work, at::Generator& generator) {
-  return [&](const std::vector<int64_t>& shape, at::ScalarType dtype) {
-    return work.made_once({shape, dtype}, [&] { return draw_normal(shape, generator, dtype); });
-  };
-}
 
 // A colour that every pixel of a video rgb_FYX3 has, if there is one.
 std::optional<std::array<int, 3>> only_colour(const at::Tensor& rgb_FYX3) {
@@ -89,7 +75,8 @@ class GuidedPrediction {
     const at::Tensor negative = predictions[0].to(at::kFloat);
     const at::Tensor prompt = predictions[1].to(at::kFloat);
     const double scale = request.dynamic_cfg
-                             ? dynamic_guidance(request.guidance_scale, request.steps, timestep)
+                             ? dynamic_guidance(request.guidance_scale,
+                                                request.steps - request.skipped_steps(), timestep)
                              : request.guidance_scale;
     return negative + scale * (prompt - negative);
   }
@@ -100,6 +87,12 @@ class GuidedPrediction {
     int branch;
     int64_t timestep;
   };
+
+  // Noise before condition, both guidance branches alike.
+  at::Tensor with_condition(const at::Tensor& latents_LCYX) const {
+    if (!run_.condition_LCYX.defined()) return latents_LCYX;
+    return at::cat({latents_LCYX, run_.condition_LCYX}, /*dim=*/1);
+  }
 
   at::Tensor run_branch(const Pass& pass, const at::Tensor& text_TE, const at::Tensor& latents,
                         const PartCallback& part_done) {
@@ -116,8 +109,8 @@ class GuidedPrediction {
         recorder->rows(rung, x_nD, run_.exchange.rows().begin);
       };
     }
-    at::Tensor prediction = run_.transformer.forward(latents, text_TE, pass.timestep, run_.exchange,
-                                                     {after_block, on_rows});
+    at::Tensor prediction = run_.transformer.forward(
+        with_condition(latents), text_TE, pass.timestep, run_.exchange, {after_block, on_rows});
     rung.layer = Rung::kPrediction;
     if (recorder != nullptr) recorder->whole(rung, prediction);
     return prediction;
@@ -173,16 +166,26 @@ EncodedTexts encode_texts(const Checkpoint& checkpoint, const std::vector<Prompt
   return result;
 }
 
-DenoiseState initial_state(const Request& request, const LatentShape& s, WorkExchange& work) {
-  DenoiseState state{.latents_LCYX = {}, .memory = {}, .generator = make_generator(request.seed)};
+DenoiseState initial_state(const Request& request, const LatentShape& s, WorkExchange& work,
+                           Beginning beginning) {
+  DenoiseState state{.latents_LCYX = {}, .memory = {}, .generator = std::move(beginning.generator)};
   state.latents_LCYX =
       shared_noise(work, state.generator)({s.frames, s.channels, s.height, s.width}, request.dtype);
+  if (beginning.video_LCYX.defined()) {
+    const Scheduler scheduler(request.scheduler, request.steps, request.skipped_steps());
+    state.latents_LCYX = scheduler.add_noise(beginning.video_LCYX, state.latents_LCYX,
+                                             scheduler.timesteps().front());
+  }
   return state;
+}
+
+DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work) {
+  return initial_state(request, shape, work, {.generator = make_generator(request.seed)});
 }
 
 void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) {
   const at::ScalarType dtype = run.request.dtype;
-  const Scheduler scheduler(run.request.scheduler, run.request.steps);
+  const Scheduler scheduler(run.request.scheduler, run.request.steps, run.request.skipped_steps());
   const auto total = static_cast<int64_t>(scheduler.timesteps().size());
   GuidedPrediction prediction(run);
   StageRecorder* recorder = run.watch.recorder;
@@ -212,6 +215,8 @@ void denoise(const Denoising& run, DenoiseState& state, const Monitor& monitor) 
     if (recorder != nullptr) recorder->whole(step_rung(step, Rung::kLatents), state.latents_LCYX);
     if (run.after_step) run.after_step(state);
   }
+  // Its buffers are as large as four activations and would lie beside all that is decoded.
+  run.exchange.begin_sequence({});
   monitor.progress({Stage::kDenoise, total, total});
 }
 

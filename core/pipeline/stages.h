@@ -11,8 +11,7 @@
 #include "core/base/monitor.h"
 #include "core/ops/ops.h"
 #include "core/pipeline/request.h"
-#include "core/pipeline/stage_recorder.h"
-#include "core/pipeline/unit_ledger.h"
+#include "core/pipeline/run_watch.h"
 #include "core/pipeline/work_exchange.h"
 #include "core/schedule/scheduler.h"
 #include "core/transformer/sequence_exchange.h"
@@ -50,13 +49,15 @@ struct DenoiseState {
   at::Generator generator;
   int64_t next_step = 0;
 };
-DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work);
-
-// What is told about a run beside its progress; either may be null.
-struct RunWatch {
-  StageRecorder* recorder = nullptr;
-  UnitLedger* units = nullptr;
+// What is there before the first noise is drawn.
+struct Beginning {
+  at::Generator generator;  // that samples of an input were drawn from
+  at::Tensor video_LCYX{};  // Conditions::video_LCYX
 };
+DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work,
+                           Beginning beginning);
+// Of a request that begins with noise alone.
+DenoiseState initial_state(const Request& request, const LatentShape& shape, WorkExchange& work);
 
 // What denoising works with; all of it must outlive the call.
 struct Denoising {
@@ -67,6 +68,7 @@ struct Denoising {
   WorkExchange& work;
   std::function<void(const DenoiseState&)> after_step{};  // may be empty
   RunWatch watch{};
+  at::Tensor condition_LCYX{};  // Conditions::channels_LCYX
 };
 // Runs the remaining steps. Each guidance branch is one forward pass of batch 1; guidance and the
 // scheduler step are fp32. Throws NumericError when latents stop being finite. Whatever is thrown

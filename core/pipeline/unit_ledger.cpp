@@ -27,11 +27,12 @@ UnitLedger all_units(const Request& request, const Checkpoint& checkpoint, const
   const int64_t passes = (run.steps - run.first_step) * (request.uses_guidance() ? 2 : 1);
   const int64_t blocks =
       passes * config.num_layers * ceil_div(joint_rows(request, checkpoint), kBlockRows);
+  const TileLayout decoded = plan_tiles(request.vae_tile, latents.height, latents.width);
+  const TileLayout encoded = plan_encoder_tiles(request.vae_tile, request.height, request.width);
   return {.prompts = run.prompts,
           .row_blocks = blocks,
           .attention_tiles = blocks * config.num_attention_heads,
-          .vae_tiles = static_cast<int64_t>(
-              plan_tiles(request.vae_tile, latents.height, latents.width).tiles.size())};
+          .vae_tiles = std::ssize(decoded.tiles) + run.videos * std::ssize(encoded.tiles)};
 }
 
 }  // namespace cogvx

@@ -12,7 +12,7 @@ struct UnitLedger {
   int64_t prompts = 0;
   int64_t row_blocks = 0;       // of one transformer layer
   int64_t attention_tiles = 0;  // (head, 64 queries) of one layer
-  int64_t vae_tiles = 0;
+  int64_t vae_tiles = 0;        // encoded and decoded
 
   // One transformer layer as the exchange dealt it.
   void count_layer(SequenceExchange& exchange);
@@ -25,6 +25,7 @@ struct RunExtent {
   int64_t prompts = 0;
   int64_t first_step = 0;
   int64_t steps = 0;
+  int64_t videos = 0;  // images and videos to encode
 };
 UnitLedger all_units(const Request& request, const Checkpoint& checkpoint, const RunExtent& run);
 

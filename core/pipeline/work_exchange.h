@@ -16,10 +16,10 @@ struct TensorShape {
   at::ScalarType dtype = at::kFloat;
 };
 
-// One tile to be decoded, and the frames it gives.
+// One tile to be decoded or encoded, and what it gives.
 struct TileJob {
   int64_t area = 0;
-  TensorShape frames;
+  TensorShape result;
 };
 
 // The pipeline's seam to whoever shares its work: which units are done here, and how results get to
@@ -37,10 +37,10 @@ class WorkExchange {
   // Predictions of own branches, the other undefined -> both, for everyone.
   virtual void share_branches(const TensorShape& shape, std::array<at::Tensor, 2>& predictions) = 0;
 
-  // Decodes each tile where it is owned. In one place it returns all of them in order, elsewhere
-  // none.
+  // Runs each tile where it is owned. Where `made_once` makes, it returns all of them in order,
+  // elsewhere none.
   virtual std::vector<at::Tensor> run_tiles(std::span<const TileJob> jobs,
-                                            const std::function<at::Tensor(int64_t)>& decode) = 0;
+                                            const std::function<at::Tensor(int64_t)>& run) = 0;
 };
 
 // Everything is done here.
@@ -52,7 +52,7 @@ class OneWorker final : public WorkExchange {
   bool owns_branch(int) const override { return true; }
   void share_branches(const TensorShape&, std::array<at::Tensor, 2>&) override {}
   std::vector<at::Tensor> run_tiles(std::span<const TileJob> jobs,
-                                    const std::function<at::Tensor(int64_t)>& decode) override;
+                                    const std::function<at::Tensor(int64_t)>& run) override;
 };
 
 }  // namespace cogvx

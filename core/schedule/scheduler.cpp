@@ -1,6 +1,8 @@
 #include "core/schedule/scheduler.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/cumprod.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/expm1.h>
@@ -19,6 +21,28 @@ namespace cogvx {
 namespace {
 
 at::Tensor log_snr_root(const at::Tensor& alpha) { return at::log(at::sqrt(alpha / (1 - alpha))); }
+
+// Roots of cumulative alphas, moved so that the last is 0 and the first stays.
+at::Tensor without_terminal_snr(const at::Tensor& roots) {
+  const at::Tensor first = roots[0].clone(), last = roots[-1].clone();
+  return (roots - last) * (first / (first - last));
+}
+
+// diffusers: DDIMScheduler, whose rescaling goes back to betas.
+at::Tensor generic_alphas(const SchedulerConfig& c) {
+  const bool scaled = c.beta_schedule == BetaSchedule::kScaledLinear;
+  at::Tensor betas =
+      at::linspace(scaled ? std::sqrt(c.beta_start) : c.beta_start,
+                   scaled ? std::sqrt(c.beta_end) : c.beta_end, c.num_train_timesteps, at::kFloat);
+  if (scaled) betas = betas.square();
+  if (c.rescale_betas_zero_snr) {
+    const at::Tensor all = without_terminal_snr(at::sqrt(at::cumprod(1.0 - betas, 0))).square();
+    const int64_t count = all.size(0);
+    const at::Tensor ratios = all.narrow(0, 1, count - 1) / all.narrow(0, 0, count - 1);
+    betas = 1 - at::cat({all.narrow(0, 0, 1), ratios});
+  }
+  return at::cumprod(1.0 - betas, 0);
+}
 
 }  // namespace
 
@@ -60,6 +84,7 @@ std::vector<int64_t> inference_timesteps(const SchedulerConfig& config, int64_t 
 }
 
 at::Tensor cumulative_alphas(const SchedulerConfig& c) {
+  if (c.kind == SchedulerKind::kGenericDdim) return generic_alphas(c);
   at::Tensor betas;
   if (c.beta_schedule == BetaSchedule::kScaledLinear) {
     betas = at::linspace(std::sqrt(c.beta_start), std::sqrt(c.beta_end), c.num_train_timesteps,
@@ -70,14 +95,7 @@ at::Tensor cumulative_alphas(const SchedulerConfig& c) {
   }
   at::Tensor alphas = at::cumprod(1.0 - betas, 0);
   alphas = alphas / (c.snr_shift_scale + (1 - c.snr_shift_scale) * alphas);
-  if (c.rescale_betas_zero_snr) {
-    at::Tensor roots = at::sqrt(alphas);
-    const at::Tensor first = roots[0].clone();
-    const at::Tensor last = roots[-1].clone();
-    roots = roots - last;
-    roots = roots * (first / (first - last));
-    alphas = roots.square();
-  }
+  if (c.rescale_betas_zero_snr) alphas = without_terminal_snr(at::sqrt(alphas)).square();
   return alphas;
 }
 
@@ -88,11 +106,13 @@ double dynamic_guidance(double scale, int64_t steps, int64_t timestep) {
              ((1 - std::cos(M_PI * std::pow((n - static_cast<double>(timestep)) / n, 5.0))) / 2);
 }
 
-Scheduler::Scheduler(const SchedulerConfig& config, int64_t steps)
+Scheduler::Scheduler(const SchedulerConfig& config, int64_t steps, int64_t skipped)
     : config_(config),
       steps_(steps),
       timesteps_(inference_timesteps(config, steps)),
-      alphas_(cumulative_alphas(config)) {}
+      alphas_(cumulative_alphas(config)) {
+  timesteps_.erase(timesteps_.begin(), timesteps_.begin() + skipped);
+}
 
 at::Tensor Scheduler::alpha(int64_t timestep) const {
   if (timestep >= 0) return alphas_[timestep];
@@ -121,6 +141,36 @@ at::Tensor Scheduler::step_ddim(const at::Tensor& x0, const at::Tensor& sample,
   return a * sample + b * x0;
 }
 
+at::Tensor Scheduler::step_generic(const at::Tensor& model_output, const at::Tensor& sample,
+                                   const at::Tensor& alpha_t, const at::Tensor& alpha_prev) const {
+  const at::Tensor signal = at::sqrt(alpha_t), scale = at::sqrt(1 - alpha_t);
+  at::Tensor x0 = predict_x0(model_output, sample, alpha_t);
+  // Of the prediction as it was, not as it is cut.
+  at::Tensor noise;
+  switch (config_.prediction_type) {
+    case PredictionType::kEpsilon:
+      noise = model_output;
+      break;
+    case PredictionType::kSample:
+      noise = (sample - signal * x0) / scale;
+      break;
+    case PredictionType::kVPrediction:
+      noise = signal * model_output + scale * sample;
+      break;
+  }
+  if (config_.clip_sample)
+    x0 = at::clamp(x0, -config_.clip_sample_range, config_.clip_sample_range);
+  return at::sqrt(alpha_prev) * x0 + at::sqrt(1 - alpha_prev) * noise;
+}
+
+at::Tensor Scheduler::add_noise(const at::Tensor& sample, const at::Tensor& noise,
+                                int64_t timestep) const {
+  // diffusers rounds the table first and takes roots of that.
+  const at::Tensor alpha =
+      alphas_.to(sample.scalar_type())[timestep].view(std::vector<int64_t>(sample.dim(), 1));
+  return at::sqrt(alpha) * sample + at::sqrt(1 - alpha) * noise;
+}
+
 at::Tensor Scheduler::step(int64_t i, const at::Tensor& model_output, const at::Tensor& sample,
                            SchedulerMemory& memory, const NoiseDraw& draw) const {
   const int64_t timestep = timesteps_[i];
@@ -130,6 +180,8 @@ at::Tensor Scheduler::step(int64_t i, const at::Tensor& model_output, const at::
   // Some trailing lists end with -1, which diffusers looks up from the table's end.
   const at::Tensor alpha_t = timestep >= 0 ? alphas_[timestep] : alphas_[-1];
   const at::Tensor alpha_prev = alpha(previous);
+  if (config_.kind == SchedulerKind::kGenericDdim)
+    return step_generic(model_output, sample, alpha_t, alpha_prev);
   const at::Tensor x0 = predict_x0(model_output, sample, alpha_t);
   if (config_.kind == SchedulerKind::kDdim) return step_ddim(x0, sample, alpha_t, alpha_prev);
 

@@ -15,7 +15,8 @@ namespace cogvx {
 // num_train_timesteps].
 std::vector<int64_t> inference_timesteps(const SchedulerConfig& config, int64_t steps);
 
-// Cumulative alphas, double [num_train_timesteps], after SNR shift and zero-SNR rescaling.
+// Cumulative alphas [num_train_timesteps] after zero-SNR rescaling: double and after SNR shift, but
+// fp32 and without it for the generic DDIM.
 at::Tensor cumulative_alphas(const SchedulerConfig& config);
 
 // guidance 1 + scale * (1 - cos(pi * ((steps - timestep) / steps)^5)) / 2, with the training
@@ -27,12 +28,13 @@ struct SchedulerMemory {
   at::Tensor previous_x0;  // DPM: the last predicted clean sample
 };
 
-// CogVideoXDDIMScheduler and CogVideoXDPMScheduler (SDE-DPM-Solver++ 2M) of diffusers. Coefficients
-// are 0-dim doubles, so that libtorch promotes types as diffusers does: bf16 sample * coefficient
-// stays bf16, with an fp32 model output fp32.
+// CogVideoXDDIMScheduler, CogVideoXDPMScheduler (SDE-DPM-Solver++ 2M) and DDIMScheduler of
+// diffusers. Coefficients are 0-dim tensors, so that libtorch promotes types as diffusers does:
+// bf16 sample * coefficient stays bf16, with an fp32 model output fp32.
 class Scheduler {
  public:
-  Scheduler(const SchedulerConfig& config, int64_t steps);
+  // Without the first `skipped` steps; the others stay as they are.
+  Scheduler(const SchedulerConfig& config, int64_t steps, int64_t skipped = 0);
 
   const std::vector<int64_t>& timesteps() const { return timesteps_; }
 
@@ -42,12 +44,17 @@ class Scheduler {
   at::Tensor step(int64_t i, const at::Tensor& model_output, const at::Tensor& sample,
                   SchedulerMemory& memory, const NoiseDraw& draw) const;
 
+  // What a clean sample looks like at a timestep, in its dtype.
+  at::Tensor add_noise(const at::Tensor& sample, const at::Tensor& noise, int64_t timestep) const;
+
  private:
   at::Tensor alpha(int64_t timestep) const;  // final alpha below 0
   at::Tensor predict_x0(const at::Tensor& model_output, const at::Tensor& sample,
                         const at::Tensor& alpha_t) const;
   at::Tensor step_ddim(const at::Tensor& x0, const at::Tensor& sample, const at::Tensor& alpha_t,
                        const at::Tensor& alpha_prev) const;
+  at::Tensor step_generic(const at::Tensor& model_output, const at::Tensor& sample,
+                          const at::Tensor& alpha_t, const at::Tensor& alpha_prev) const;
 
   SchedulerConfig config_;
   int64_t steps_;

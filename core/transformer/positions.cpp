@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/errors.h"
 #include "core/base/rounding.h"
 
 namespace cogvx {
@@ -107,7 +108,68 @@ at::Tensor axis_positions(AxisRange range, int64_t count) {
                       at::TensorOptions().dtype(at::kFloat));
 }
 
+// fp32, one per step of an axis.
+struct GridPositions {
+  at::Tensor times;
+  at::Tensor rows;
+  at::Tensor columns;
+};
+
+GridPositions linspace_positions(const TransformerConfig& config, const PatchGrid& grid) {
+  const PatchGrid trained = trained_grid(config);
+  AxisRange rows{}, columns{};
+  crop_region(grid, trained.height, trained.width, rows, columns);
+  return {axis_positions({0, grid.frames}, grid.frames), axis_positions(rows, grid.height),
+          axis_positions(columns, grid.width)};
+}
+
+GridPositions slice_positions(const PatchGrid& grid) {
+  const auto counted = [](int64_t count) {
+    return at::arange(count, at::TensorOptions().dtype(at::kFloat));
+  };
+  return {counted(grid.frames), counted(grid.height), counted(grid.width)};
+}
+
+std::string size_text(int64_t height, int64_t width) {
+  return std::to_string(height) + "x" + std::to_string(width);
+}
+
 }  // namespace
+
+void check_positions(const TransformerConfig& config, const LatentExtent& latents,
+                     int64_t text_rows) {
+  const std::string found = "the latents are " + size_text(latents.height, latents.width) +
+                            " (height x width, an eighth of the pixels), this model's ";
+  const std::string trained = size_text(config.sample_height, config.sample_width);
+  if (latents.height % config.patch_size != 0 || latents.width % config.patch_size != 0) {
+    throw UsageError(found + "patches are " + size_text(config.patch_size, config.patch_size) +
+                     "; use multiples of that");
+  }
+  if (latents.frames % config.patch_frames() != 0) {
+    throw UsageError("the latents have " + std::to_string(latents.frames) +
+                     " frames, this model takes them by twos; use an even number");
+  }
+  const PatchGrid grid = patch_grid(config, latents);
+  const PatchGrid limit = trained_grid(config);
+  if (config.patch_size_t > 0 && (grid.height > limit.height || grid.width > limit.width))
+    throw UsageError(found + "positions end at " + trained + "; use a smaller size");
+  if (!config.use_learned_positional_embeddings) return;
+  if (latents.height != config.sample_height || latents.width != config.sample_width)
+    throw UsageError(found + "learned positions are for " + trained + " alone; use that size");
+  if (text_rows != config.max_text_seq_length) {
+    throw UsageError("the text has " + std::to_string(text_rows) +
+                     " rows, this model's learned positions are for " +
+                     std::to_string(config.max_text_seq_length) + " alone; use that length");
+  }
+}
+
+AddedPositions added_positions(const TransformerConfig& config, const PatchGrid& grid) {
+  if (!config.use_learned_positional_embeddings)
+    return config.use_rotary_positional_embeddings ? AddedPositions::kNone
+                                                   : AddedPositions::kSincos;
+  const int64_t frames = (grid.frames - 1) * config.temporal_compression_ratio + 1;
+  return frames == config.sample_frames ? AddedPositions::kLearned : AddedPositions::kSincos;
+}
 
 // libtorch's exp, not the standard library's: a frequency one ulp off is 6e-5 rad off at timestep
 // 999.
@@ -133,12 +195,11 @@ at::Tensor sincos_positions(const TransformerConfig& config, const PatchGrid& gr
 
 RotaryTables rotary_positions(const TransformerConfig& config, const PatchGrid& grid) {
   const int64_t dim = config.attention_head_dim;
-  AxisRange row_range{}, column_range{};
-  crop_region(grid, config.sample_height / config.patch_size,
-              config.sample_width / config.patch_size, row_range, column_range);
-  const RotaryAxis times = rotary_axis(axis_positions({0, grid.frames}, grid.frames), dim / 4);
-  const RotaryAxis rows = rotary_axis(axis_positions(row_range, grid.height), dim / 8 * 3);
-  const RotaryAxis columns = rotary_axis(axis_positions(column_range, grid.width), dim / 8 * 3);
+  const GridPositions positions =
+      config.patch_size_t > 0 ? slice_positions(grid) : linspace_positions(config, grid);
+  const RotaryAxis times = rotary_axis(positions.times, dim / 4);
+  const RotaryAxis rows = rotary_axis(positions.rows, dim / 8 * 3);
+  const RotaryAxis columns = rotary_axis(positions.columns, dim / 8 * 3);
   return {combine_axes(grid, {{'t', times.cos}, {'y', rows.cos}, {'x', columns.cos}}),
           combine_axes(grid, {{'t', times.sin}, {'y', rows.sin}, {'x', columns.sin}})};
 }

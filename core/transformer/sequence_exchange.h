@@ -35,7 +35,8 @@ class SequenceExchange {
  public:
   virtual ~SequenceExchange() = default;
 
-  // Called once before each forward pass; the same shape again costs nothing.
+  // Called once before each forward pass; the same shape again costs nothing, an empty one lets go
+  // of what the last needed.
   virtual void begin_sequence(const SequenceShape& shape) = 0;
   // Own rows: whole blocks of 64 (the last block of the sequence may be short); empty is legal.
   virtual RowRange rows() const = 0;

@@ -5,67 +5,69 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/silu.h>
 
+#include "core/base/errors.h"
 #include "core/base/memory.h"
+#include "core/transformer/patches.h"
+#include "core/transformer/tensor_list.h"
 
 namespace cogvx {
 namespace {
 
 constexpr double kQkNormEps = 1e-6;
+// The value that diffusers' pipelines give to every model with an ofs embedding.
+constexpr double kOfs = 2.0;
 
 // Reads one transformer's tensors under the names diffusers gives them.
 class Loader {
  public:
   Loader(const TransformerConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
-      : c_(config), weights_(weights), dtype_(dtype), ops_(ops) {}
+      : c_(config),
+        shapes_(transformer_tensors(config)),
+        weights_(weights),
+        dtype_(dtype),
+        ops_(ops) {}
 
-  LinearWeights linear(const std::string& name, int64_t out, int64_t in) {
-    return ops_.pack_linear(take(name + ".weight", {out, in}), take(name + ".bias", {out}));
-  }
   // A convolution of patches is a linear layer on the patch vector (C, py, px).
-  LinearWeights patch_projection(const std::string& name) {
-    const int64_t p = c_.patch_size;
-    return ops_.pack_linear(take(name + ".weight", {c_.width(), c_.in_channels, p, p}).flatten(1),
-                            take(name + ".bias", {c_.width()}));
+  LinearWeights linear(const std::string& name) {
+    return ops_.pack_linear(take(name + ".weight").flatten(1), take(name + ".bias"));
   }
-  NormWeights norm(const std::string& name, int64_t width, double eps) {
-    return {ops_.upload(take(name + ".weight", {width}).to(at::kFloat)),
-            ops_.upload(take(name + ".bias", {width}).to(at::kFloat)), eps};
+  NormWeights norm(const std::string& name, double eps) {
+    return {ops_.upload(take(name + ".weight").to(at::kFloat)),
+            ops_.upload(take(name + ".bias").to(at::kFloat)), eps};
   }
-  AdaLayerNorm ada_norm(const std::string& name, int64_t vectors) {
-    return {linear(name + ".linear", vectors * c_.width(), c_.time_embed_dim),
-            norm(name + ".norm", c_.width(), c_.norm_eps)};
+  AdaLayerNorm ada_norm(const std::string& name) {
+    return {linear(name + ".linear"), norm(name + ".norm", c_.norm_eps)};
+  }
+  ScalarEmbedding embedding(const std::string& name) {
+    return {linear(name + ".linear_1"), linear(name + ".linear_2")};
   }
   TransformerBlock block(int64_t index) {
     const std::string name = "transformer_blocks." + std::to_string(index);
-    const int64_t width = c_.width();
     TransformerBlock block;
-    block.norm1 = ada_norm(name + ".norm1", 6);
+    block.norm1 = ada_norm(name + ".norm1");
     block.to_qkv = stacked_qkv(name + ".attn1");
-    block.norm_q = norm(name + ".attn1.norm_q", c_.attention_head_dim, kQkNormEps);
-    block.norm_k = norm(name + ".attn1.norm_k", c_.attention_head_dim, kQkNormEps);
-    block.to_out = linear(name + ".attn1.to_out.0", width, width);
-    block.norm2 = ada_norm(name + ".norm2", 6);
-    block.ff_in = linear(name + ".ff.net.0.proj", 4 * width, width);
-    block.ff_out = linear(name + ".ff.net.2", width, 4 * width);
+    block.norm_q = norm(name + ".attn1.norm_q", kQkNormEps);
+    block.norm_k = norm(name + ".attn1.norm_k", kQkNormEps);
+    block.to_out = linear(name + ".attn1.to_out.0");
+    block.norm2 = ada_norm(name + ".norm2");
+    block.ff_in = linear(name + ".ff.net.0.proj");
+    block.ff_out = linear(name + ".ff.net.2");
     return block;
   }
+  at::Tensor take(const std::string& name) { return weights_.take(name, shapes_.at(name), dtype_); }
 
  private:
-  at::Tensor take(const std::string& name, at::IntArrayRef shape) {
-    return weights_.take(name, shape, dtype_);
-  }
-
   LinearWeights stacked_qkv(const std::string& name) {
-    const int64_t width = c_.width();
     std::vector<at::Tensor> weights, biases;
     for (const char* part : {".to_q", ".to_k", ".to_v"}) {
-      weights.push_back(take(name + part + ".weight", {width, width}));
-      biases.push_back(take(name + part + ".bias", {width}));
+      weights.push_back(take(name + part + ".weight"));
+      biases.push_back(take(name + part + ".bias"));
     }
     return ops_.pack_linear(at::cat(weights), at::cat(biases));
   }
 
   const TransformerConfig& c_;
+  const TensorShapes shapes_;
   WeightMap& weights_;
   at::ScalarType dtype_;
   Ops& ops_;
@@ -80,24 +82,18 @@ Modulation modulate(const AdaLayerNorm& norm, const at::Tensor& activated_time, 
           .gate = {.text = part(5), .video = part(2)}};
 }
 
-// latents_LCYX, tokens [begin, end) -> patch vectors (C, py, px) of those tokens
-at::Tensor patch_vectors(const at::Tensor& latents_LCYX, int64_t patch, RowRange tokens) {
-  const int64_t frames = latents_LCYX.size(0);
-  const int64_t channels = latents_LCYX.size(1);
-  const int64_t rows = latents_LCYX.size(2) / patch;
-  const int64_t columns = latents_LCYX.size(3) / patch;
-  return latents_LCYX.reshape({frames, channels, rows, patch, columns, patch})
-      .permute({0, 2, 4, 1, 3, 5})
-      .reshape({frames * rows * columns, channels * patch * patch})
-      .narrow(0, tokens.begin, tokens.size());
+LatentExtent extent(const at::Tensor& latents_LCYX) {
+  return {latents_LCYX.size(0), latents_LCYX.size(2), latents_LCYX.size(3)};
 }
 
-// vectors_M(Cpp) -> LCYX
-at::Tensor unpatchify(const at::Tensor& vectors_MC, const PatchGrid& grid, int64_t channels,
-                      int64_t patch) {
-  return vectors_MC.view({grid.frames, grid.height, grid.width, channels, patch, patch})
-      .permute({0, 3, 1, 4, 2, 5})
-      .reshape({grid.frames, channels, grid.height * patch, grid.width * patch});
+// The linear layer would read past the end of patches that are too short.
+void check_channels(const TransformerConfig& config, const at::Tensor& latents_LCYX) {
+  if (latents_LCYX.size(1) == config.in_channels) return;
+  throw UsageError("the latents have " + std::to_string(latents_LCYX.size(1)) +
+                   " channels, this model takes " + std::to_string(config.in_channels) +
+                   (config.in_channels > config.out_channels
+                        ? "; it wants those of an image or a control video beside the noise"
+                        : "; it takes no image and no control video"));
 }
 
 }  // namespace
@@ -107,44 +103,54 @@ Transformer::Transformer(const TransformerConfig& config, WeightMap& weights, at
     : config_(config), dtype_(dtype), ops_(ops) {
   const LoadingAllocations allocations;
   Loader load(config_, weights, dtype, ops);
-  const int64_t width = config_.width();
-  patch_proj_ = load.patch_projection("patch_embed.proj");
-  text_proj_ = load.linear("patch_embed.text_proj", width, config_.text_embed_dim);
-  time_linear_1_ = load.linear("time_embedding.linear_1", config_.time_embed_dim, width);
-  time_linear_2_ =
-      load.linear("time_embedding.linear_2", config_.time_embed_dim, config_.time_embed_dim);
+  patch_proj_ = load.linear("patch_embed.proj");
+  text_proj_ = load.linear("patch_embed.text_proj");
+  if (config_.use_learned_positional_embeddings)
+    learned_ND_ = load.take(kLearnedPositions).squeeze(0);
+  time_embedding_ = load.embedding("time_embedding");
+  if (config_.ofs_embed_dim > 0) ofs_embedding_ = load.embedding("ofs_embedding");
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     blocks_.push_back(load.block(i));
     if (after_block) after_block(i + 1, config_.num_layers);
   }
-  norm_final_ = load.norm("norm_final", width, config_.norm_eps);
-  norm_out_ = load.ada_norm("norm_out", 2);
-  proj_out_ = load.linear("proj_out",
-                          config_.patch_size * config_.patch_size * config_.out_channels, width);
+  norm_final_ = load.norm("norm_final", config_.norm_eps);
+  norm_out_ = load.ada_norm("norm_out");
+  proj_out_ = load.linear("proj_out");
   weights.finish();
 }
 
-at::Tensor Transformer::embed_timestep(int64_t timestep) const {
-  const at::Tensor sinusoid =
-      timestep_sinusoid(static_cast<double>(timestep), config_.width()).to(dtype_);
-  const at::Tensor hidden = ops_.linear(ops_.upload(sinusoid.unsqueeze(0)), time_linear_1_,
+at::Tensor Transformer::embed_scalar(double value, const ScalarEmbedding& embedding) const {
+  const at::Tensor sinusoid = timestep_sinusoid(value, embedding.linear_1.in).to(dtype_);
+  const at::Tensor hidden = ops_.linear(ops_.upload(sinusoid.unsqueeze(0)), embedding.linear_1,
                                         {.activation = Activation::kSilu});
-  return ops_.linear(hidden, time_linear_2_).squeeze(0);
+  return ops_.linear(hidden, embedding.linear_2).squeeze(0);
 }
 
-void Transformer::prepare_positions(const PatchGrid& grid, RowRange tokens) {
-  if (grid == grid_ && tokens == tokens_) return;
-  grid_ = grid;
-  tokens_ = tokens;
+at::Tensor Transformer::embed_timestep(int64_t timestep) const {
+  const at::Tensor time = embed_scalar(static_cast<double>(timestep), time_embedding_);
+  return config_.ofs_embed_dim > 0 ? time + embed_scalar(kOfs, ofs_embedding_) : time;
+}
+
+void Transformer::prepare_positions(const PatchGrid& grid, int64_t text_rows, RowRange own) {
+  const PositionsPlace place{grid, text_rows, own};
+  if (place == positions_place_) return;
+  positions_place_ = place;
   if (config_.use_rotary_positional_embeddings) {
     const RotaryTables tables = rotary_positions(config_, grid);
     rotary_ = {ops_.upload(tables.cos), ops_.upload(tables.sin)};
+  }
+  const AddedPositions added = added_positions(config_, grid);
+  if (added == AddedPositions::kNone) return;
+  if (added == AddedPositions::kLearned) {
+    added_rD_ = ops_.upload(learned_ND_.narrow(0, own.begin, own.size()));
     return;
   }
+  const RowRange video = intersect(own, {text_rows, text_rows + grid.tokens()});
   const at::Tensor all_MD = sincos_positions(config_, grid, dtype_);
-  const bool whole = tokens.size() == grid.tokens();
   // A table as wide as the activations: what others need does not stay.
-  sincos_mD_ = ops_.upload(whole ? all_MD : all_MD.narrow(0, tokens.begin, tokens.size()).clone());
+  const bool whole = video.size() == grid.tokens();
+  added_rD_ =
+      ops_.upload(whole ? all_MD : all_MD.narrow(0, video.begin - text_rows, video.size()).clone());
 }
 
 // Blocks are alike, so the first one's layers stand for all.
@@ -181,28 +187,29 @@ LinearCall Transformer::shared_call(RowSplit split, Activation activation) const
 // block of either kind.
 at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
                                       RowRange rows) {
-  const int64_t patch = config_.patch_size;
-  const PatchGrid grid{latents_LCYX.size(0), latents_LCYX.size(2) / patch,
-                       latents_LCYX.size(3) / patch};
   const int64_t text_rows = text_TE.size(0);
+  const PatchGrid grid = patch_grid(config_, extent(latents_LCYX));
   const RowRange video_rows = intersect(rows, {text_rows, text_rows + grid.tokens()});
   const RowRange tokens{video_rows.begin - text_rows, video_rows.end - text_rows};
-  prepare_positions(grid, tokens);
+  prepare_positions(grid, text_rows, rows);
   std::vector<at::Tensor> parts;
   if (const RowRange own = intersect(rows, {0, text_rows}); own.size() > 0) {
     parts.push_back(ops_.linear(ops_.upload(text_TE.narrow(0, own.begin, own.size())), text_proj_,
                                 {.first_row = own.begin, .shared = text_rows_}));
   }
   if (tokens.size() > 0) {
-    at::Tensor video =
-        ops_.linear(ops_.upload(patch_vectors(latents_LCYX, patch, tokens)), patch_proj_,
-                    {.first_row = video_rows.begin, .shared = video_rows_});
-    if (sincos_mD_.defined()) video += sincos_mD_;
-    parts.push_back(video);
+    parts.push_back(ops_.linear(ops_.upload(patch_vectors(latents_LCYX, config_, tokens)),
+                                patch_proj_,
+                                {.first_row = video_rows.begin, .shared = video_rows_}));
   }
   if (parts.empty())
     return at::empty({0, config_.width()}, text_TE.options().device(ops_.device()));
-  return at::cat(parts);
+  at::Tensor x_nD = at::cat(parts);
+  if (added_rD_.defined()) {
+    const int64_t last = added_rD_.size(0);
+    x_nD.narrow(0, x_nD.size(0) - last, last).add_(added_rD_);
+  }
+  return x_nD;
 }
 
 // x_nD -> own rows of the attention's output projection
@@ -278,10 +285,10 @@ at::Tensor Transformer::project_output(const at::Tensor& x_nD, const at::Tensor&
 at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE,
                                 int64_t timestep, SequenceExchange& exchange,
                                 const ForwardWatch& watch) {
-  const int64_t patch = config_.patch_size;
-  const PatchGrid grid{latents_LCYX.size(0), latents_LCYX.size(2) / patch,
-                       latents_LCYX.size(3) / patch};
   const int64_t text_rows = text_TE.size(0);
+  check_channels(config_, latents_LCYX);
+  check_positions(config_, extent(latents_LCYX), text_rows);
+  const PatchGrid grid = patch_grid(config_, extent(latents_LCYX));
   const int64_t rows = text_rows + grid.tokens();
   exchange.begin_sequence(
       {rows, config_.num_attention_heads, config_.attention_head_dim, dtype_, ops_.device()});
@@ -296,8 +303,8 @@ at::Tensor Transformer::forward(const at::Tensor& latents_LCYX, const at::Tensor
     if (watch.after_block) watch.after_block(i + 1, config_.num_layers);
   }
   const at::Tensor own = project_output(x_nD, time_embedding, exchange.rows(), text_rows);
-  const at::Tensor vectors_MC = ops_.download(exchange.gather_rows(own, {text_rows, rows}));
-  return unpatchify(vectors_MC, grid, config_.out_channels, patch);
+  const at::Tensor vectors_MP = ops_.download(exchange.gather_rows(own, {text_rows, rows}));
+  return unpatchify(vectors_MP, config_, grid);
 }
 
 }  // namespace cogvx

@@ -28,6 +28,12 @@ struct Modulation {
   RowVectors gate;
 };
 
+// The sinusoid of a number through two layers.
+struct ScalarEmbedding {
+  LinearWeights linear_1;
+  LinearWeights linear_2;
+};
+
 struct TransformerBlock {
   AdaLayerNorm norm1;
   LinearWeights to_qkv;  // q, k, v stacked
@@ -46,13 +52,21 @@ using BlockCallback = std::function<void(int64_t done, int64_t total)>;
 // and keeps its hands off.
 using RowsCallback = std::function<void(int64_t layer, const at::Tensor& x_nD)>;
 
+// Which rows of which sequence tables of positions are for.
+struct PositionsPlace {
+  PatchGrid grid;
+  int64_t text_rows = 0;
+  RowRange own;
+  bool operator==(const PositionsPlace&) const = default;
+};
+
 // Who follows a forward pass; either may be empty.
 struct ForwardWatch {
   BlockCallback after_block;
   RowsCallback on_rows;
 };
 
-// diffusers: CogVideoXTransformer3DModel, 1.0 architecture. One forward pass is one guidance
+// diffusers: CogVideoXTransformer3DModel of every kind. One forward pass is one guidance
 // branch, batch 1.
 class Transformer {
  public:
@@ -63,13 +77,14 @@ class Transformer {
   const TransformerConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
 
-  // latents_LCYX + text_TE' + timestep -> prediction_LCYX, in the compute dtype and on the host
-  // like them; the same on every owner of the exchange.
+  // latents_LCYX of in_channels + text_TE' + timestep -> prediction_LCYX of out_channels, in the
+  // compute dtype and on the host like them; the same on every owner of the exchange. Throws
+  // UsageError for another number of channels and where check_positions does.
   at::Tensor forward(const at::Tensor& latents_LCYX, const at::Tensor& text_TE, int64_t timestep,
                      SequenceExchange& exchange, const ForwardWatch& watch = {});
 
   // The steps of forward, for tests against diffusers; results are where the Ops computes.
-  at::Tensor embed_timestep(int64_t timestep) const;  // [time_embed_dim]
+  at::Tensor embed_timestep(int64_t timestep) const;  // [time_embed_dim], ofs added where it is
   at::Tensor embed_patches(const at::Tensor& latents_LCYX,
                            const at::Tensor& text_TE,  // own rows x_nD
                            RowRange rows);
@@ -87,7 +102,8 @@ class Transformer {
   void prepare_calls(int64_t text_rows, int64_t rows);
   // Of a layer that has every row of the sequence.
   LinearCall shared_call(RowSplit split, Activation activation = Activation::kNone) const;
-  void prepare_positions(const PatchGrid& grid, RowRange tokens);
+  at::Tensor embed_scalar(double value, const ScalarEmbedding& embedding) const;
+  void prepare_positions(const PatchGrid& grid, int64_t text_rows, RowRange own);
   at::Tensor project_output(const at::Tensor& x_nD, const at::Tensor& time_embedding, RowRange rows,
                             int64_t text_rows);
 
@@ -96,8 +112,9 @@ class Transformer {
   Ops& ops_;
   LinearWeights patch_proj_;
   LinearWeights text_proj_;
-  LinearWeights time_linear_1_;
-  LinearWeights time_linear_2_;
+  at::Tensor learned_ND_;  // on the host, of all rows; undefined: none
+  ScalarEmbedding time_embedding_;
+  ScalarEmbedding ofs_embedding_;
   std::vector<TransformerBlock> blocks_;
   NormWeights norm_final_;
   AdaLayerNorm norm_out_;
@@ -105,9 +122,8 @@ class Transformer {
 
   RowRange text_rows_;  // of the sequence that the Ops was prepared for
   RowRange video_rows_;
-  PatchGrid grid_;  // the grid and own video tokens the tables below were made for
-  RowRange tokens_;
-  at::Tensor sincos_mD_;  // of own tokens
+  PositionsPlace positions_place_;  // that the tables below were made for
+  at::Tensor added_rD_;             // added to the last of own rows; undefined: nothing is
   RotaryTables rotary_;
 };
 

@@ -1,34 +1,19 @@
 #include "core/vae/decoder.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-
 #include "core/base/memory.h"
 
 namespace cogvx {
 namespace {
 
-constexpr int64_t kCausalFrames =
-    2;  // a 3x3x3 causal convolution looks at two frames before its own
 constexpr int64_t kMidResnets = 2;
 
-class Loader {
+class Loader : public VaeLayerLoader {
  public:
-  Loader(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
-      : c_(config), weights_(weights), dtype_(dtype), ops_(ops) {}
+  Loader(const VaeConfig& config, const VaeLayerLoader& layers)
+      : VaeLayerLoader(layers), c_(config) {}
 
-  ConvWeights convolution(const std::string& name, int64_t out, int64_t in, int64_t kernel) {
-    return {upload(take(name + ".weight", {out, in, kernel, kernel, kernel})),
-            upload(take(name + ".bias", {out}))};
-  }
-  // A convolution of single frames, kept as a 3-D one of one frame.
-  ConvWeights frame_convolution(const std::string& name, int64_t channels) {
-    return {upload(take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2)),
-            upload(take(name + ".bias", {channels}))};
-  }
   SpatialNorm spatial_norm(const std::string& name, int64_t channels) {
-    return {{upload(take(name + ".norm_layer.weight", {channels}).to(at::kFloat)),
-             upload(take(name + ".norm_layer.bias", {channels}).to(at::kFloat)), c_.norm_eps},
+    return {norm(name + ".norm_layer", channels, c_.norm_eps),
             convolution(name + ".conv_y.conv", channels, c_.latent_channels, 1),
             convolution(name + ".conv_b.conv", channels, c_.latent_channels, 1)};
   }
@@ -43,15 +28,7 @@ class Loader {
   }
 
  private:
-  at::Tensor take(const std::string& name, at::IntArrayRef shape) {
-    return weights_.take("decoder." + name, shape, dtype_);
-  }
-  at::Tensor upload(const at::Tensor& tensor) { return ops_.upload(tensor); }
-
   const VaeConfig& c_;
-  WeightMap& weights_;
-  at::ScalarType dtype_;
-  Ops& ops_;
 };
 
 }  // namespace
@@ -59,7 +36,7 @@ class Loader {
 VaeDecoder::VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops)
     : config_(config), dtype_(dtype), ops_(ops) {
   const LoadingAllocations allocations;
-  Loader load(config_, weights, dtype, ops);
+  Loader load(config_, {"decoder.", weights, dtype, ops});
   const std::vector<int64_t>& widths = config_.block_out_channels;
   conv_in_ = load.convolution("conv_in.conv", widths.back(), config_.latent_channels, 3);
   for (int64_t i = 0; i < kMidResnets; ++i) {
@@ -88,18 +65,6 @@ VaeDecoder::VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarTy
   weights.finish();
 }
 
-// `padded_CTYX` has room for two frames in front of the chunk; they come from the chunk before, or,
-// in the first chunk, from its own first frame.
-at::Tensor VaeDecoder::causal_convolution(const at::Tensor& padded_CTYX, const ConvWeights& conv,
-                                          CausalCache& cache) const {
-  at::Tensor history = padded_CTYX.narrow(1, 0, kCausalFrames);
-  at::Tensor& cached = cache[&conv];
-  history.copy_(cached.defined() ? cached
-                                 : padded_CTYX.narrow(1, kCausalFrames, 1).expand_as(history));
-  cached = padded_CTYX.narrow(1, padded_CTYX.size(1) - kCausalFrames, kCausalFrames).clone();
-  return ops_.convolution(padded_CTYX, conv);
-}
-
 at::Tensor VaeDecoder::norm_and_convolve(const at::Tensor& x_CTYX, const SpatialNorm& norm,
                                          const ConvWeights& conv, const at::Tensor& latents_CtYX,
                                          CausalCache& cache) const {
@@ -108,12 +73,9 @@ at::Tensor VaeDecoder::norm_and_convolve(const at::Tensor& x_CTYX, const Spatial
                           .groups = config_.norm_num_groups,
                           .scale_Ctyx = ops_.convolution(latents_CtYX, norm.conv_y),
                           .shift_Ctyx = ops_.convolution(latents_CtYX, norm.conv_b)};
-  const at::Tensor padded =
-      at::empty({x_CTYX.size(0), x_CTYX.size(1) + kCausalFrames, x_CTYX.size(2), x_CTYX.size(3)},
-                x_CTYX.options());
-  at::Tensor activated = padded.narrow(1, kCausalFrames, x_CTYX.size(1));
-  ops_.norm_silu(x_CTYX, call, activated);
-  return causal_convolution(padded, conv, cache);
+  CausalInput activated = causal_input(x_CTYX);
+  ops_.norm_silu(x_CTYX, call, activated.frames_CTYX);
+  return causal_convolution(activated, conv, cache, ops_);
 }
 
 at::Tensor VaeDecoder::run_resnet(const DecoderResnet& resnet, const at::Tensor& x_CTYX,
@@ -127,11 +89,9 @@ at::Tensor VaeDecoder::run_resnet(const DecoderResnet& resnet, const at::Tensor&
 
 at::Tensor VaeDecoder::decode_chunk(const at::Tensor& host_latents_CtYX, CausalCache& cache) const {
   const at::Tensor latents_CtYX = ops_.upload(host_latents_CtYX);
-  at::Tensor padded = at::empty({latents_CtYX.size(0), latents_CtYX.size(1) + kCausalFrames,
-                                 latents_CtYX.size(2), latents_CtYX.size(3)},
-                                latents_CtYX.options());
-  padded.narrow(1, kCausalFrames, latents_CtYX.size(1)).copy_(latents_CtYX);
-  at::Tensor x = causal_convolution(padded, conv_in_, cache);
+  CausalInput first = causal_input(latents_CtYX);
+  first.frames_CTYX.copy_(latents_CtYX);
+  at::Tensor x = causal_convolution(first, conv_in_, cache, ops_);
   for (const DecoderResnet& resnet : mid_resnets_) x = run_resnet(resnet, x, latents_CtYX, cache);
   for (const DecoderUpBlock& block : up_blocks_) {
     for (const DecoderResnet& resnet : block.resnets)

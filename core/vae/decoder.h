@@ -2,10 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <map>
 #include <vector>
 
 #include "core/ops/ops.h"
+#include "core/vae/causal.h"
 #include "core/weights/config.h"
 #include "core/weights/weight_map.h"
 
@@ -35,14 +35,10 @@ struct DecoderUpBlock {
   bool in_time = false;
 };
 
-// The two last input frames of every causal convolution, carried from one temporal chunk to the
-// next.
-using CausalCache = std::map<const ConvWeights*, at::Tensor>;
-
 // diffusers: CogVideoXDecoder3D.
 class VaeDecoder {
  public:
-  // Takes the decoder's tensors and sets the encoder's aside. Throws DataError.
+  // Takes the decoder's tensors and reads none of the encoder's. Throws DataError.
   VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarType dtype, Ops& ops);
 
   at::ScalarType dtype() const { return dtype_; }
@@ -59,8 +55,6 @@ class VaeDecoder {
                                CausalCache& cache) const;
   at::Tensor run_resnet(const DecoderResnet& resnet, const at::Tensor& x_CTYX,
                         const at::Tensor& latents_CtYX, CausalCache& cache) const;
-  at::Tensor causal_convolution(const at::Tensor& padded_CTYX, const ConvWeights& conv,
-                                CausalCache& cache) const;
 
   VaeConfig config_;
   at::ScalarType dtype_;

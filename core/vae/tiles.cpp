@@ -8,6 +8,8 @@ namespace cogvx {
 namespace {
 
 constexpr int64_t kLatentFramesPerChunk = 2;
+constexpr int64_t kFramesPerChunk = 8;
+constexpr int64_t kTemporalCompression = 4;
 constexpr double kOverlapHeight = 1.0 / 6.0;
 constexpr double kOverlapWidth = 1.0 / 5.0;
 
@@ -24,6 +26,60 @@ void blend(const at::Tensor& before, const at::Tensor& tile, Seam seam, Ops& ops
   ops.fade(before.narrow(dim, before.size(dim) - lines, lines), faded, dim);
 }
 
+int64_t times(int64_t lines, double factor) {
+  return static_cast<int64_t>(static_cast<double>(lines) * factor);
+}
+
+// The tile's size in units of what goes in and of what comes out; `height` and `width` go in.
+TileLayout lay_out(TileSize in, TileSize out, int64_t height, int64_t width) {
+  if (in.height == 0 || (height <= in.height && width <= in.width))
+    return {.tiles = {{0, 0, height, width}}};
+  const int64_t step_y = times(in.height, 1 - kOverlapHeight);
+  const int64_t step_x = times(in.width, 1 - kOverlapWidth);
+  TileLayout layout{.columns = ceil_div(width, step_x),
+                    .blend_height = times(out.height, kOverlapHeight),
+                    .blend_width = times(out.width, kOverlapWidth)};
+  layout.kept_height = out.height - layout.blend_height;
+  layout.kept_width = out.width - layout.blend_width;
+  for (int64_t top = 0; top < height; top += step_y) {
+    for (int64_t left = 0; left < width; left += step_x) {
+      layout.tiles.push_back(
+          {top, left, std::min(in.height, height - top), std::min(in.width, width - left)});
+    }
+  }
+  return layout;
+}
+
+TileSize in_latents(TileSize tile) {
+  return {tile.height / kSpatialCompression, tile.width / kSpatialCompression};
+}
+
+// The first chunk takes what is left over.
+std::vector<RowRange> chunks_of(int64_t frames, int64_t per_chunk) {
+  const int64_t chunks = std::max<int64_t>(frames / per_chunk, 1);
+  const int64_t remainder = frames % per_chunk;
+  std::vector<RowRange> ranges;
+  for (int64_t i = 0; i < chunks; ++i) {
+    const int64_t begin = i == 0 ? 0 : per_chunk * i + remainder;
+    ranges.push_back({begin, std::min(per_chunk * (i + 1) + remainder, frames)});
+  }
+  return ranges;
+}
+
+// A tile through its whole chain of chunks.
+template <typename RunChunk>
+at::Tensor run_tile(const at::Tensor& x_CTYX, const Tile& tile, const std::vector<RowRange>& chunks,
+                    const RunChunk& run_chunk, const ChunkCallback& after_chunk) {
+  const at::Tensor own = x_CTYX.narrow(2, tile.top, tile.height).narrow(3, tile.left, tile.width);
+  CausalCache cache;
+  std::vector<at::Tensor> results;
+  for (const RowRange& chunk : chunks) {
+    results.push_back(run_chunk(own.narrow(1, chunk.begin, chunk.size()).contiguous(), cache));
+    if (after_chunk) after_chunk(std::ssize(results), std::ssize(chunks));
+  }
+  return results.size() == 1 ? results[0] : at::cat(results, /*dim=*/1);
+}
+
 }  // namespace
 
 TileSize default_tile(const VaeConfig& config) {
@@ -31,53 +87,41 @@ TileSize default_tile(const VaeConfig& config) {
 }
 
 TileLayout plan_tiles(TileSize tile, int64_t latent_height, int64_t latent_width) {
-  const int64_t height = tile.height / kSpatialCompression;
-  const int64_t width = tile.width / kSpatialCompression;
-  if (tile.height == 0 || (latent_height <= height && latent_width <= width)) {
-    return {.tiles = {{0, 0, latent_height, latent_width}}};
-  }
-  const auto step_y = static_cast<int64_t>(static_cast<double>(height) * (1 - kOverlapHeight));
-  const auto step_x = static_cast<int64_t>(static_cast<double>(width) * (1 - kOverlapWidth));
-  TileLayout layout{
-      .columns = ceil_div(latent_width, step_x),
-      .blend_height = static_cast<int64_t>(static_cast<double>(tile.height) * kOverlapHeight),
-      .blend_width = static_cast<int64_t>(static_cast<double>(tile.width) * kOverlapWidth)};
-  layout.kept_height = tile.height - layout.blend_height;
-  layout.kept_width = tile.width - layout.blend_width;
-  for (int64_t top = 0; top < latent_height; top += step_y) {
-    for (int64_t left = 0; left < latent_width; left += step_x) {
-      layout.tiles.push_back(
-          {top, left, std::min(height, latent_height - top), std::min(width, latent_width - left)});
-    }
-  }
-  return layout;
+  return lay_out(in_latents(tile), tile, latent_height, latent_width);
+}
+
+TileLayout plan_encoder_tiles(TileSize tile, int64_t height, int64_t width) {
+  return lay_out(tile, in_latents(tile), height, width);
+}
+
+Tile largest_tile(const TileLayout& layout) {
+  return *std::max_element(
+      layout.tiles.begin(), layout.tiles.end(),
+      [](const Tile& a, const Tile& b) { return a.height * a.width < b.height * b.width; });
 }
 
 std::vector<RowRange> temporal_chunks(int64_t latent_frames) {
-  const int64_t chunks = std::max<int64_t>(latent_frames / kLatentFramesPerChunk, 1);
-  const int64_t remainder = latent_frames % kLatentFramesPerChunk;
-  std::vector<RowRange> ranges;
-  for (int64_t i = 0; i < chunks; ++i) {
-    const int64_t begin = i == 0 ? 0 : kLatentFramesPerChunk * i + remainder;
-    ranges.push_back({begin, std::min(kLatentFramesPerChunk * (i + 1) + remainder, latent_frames)});
-  }
-  return ranges;
+  return chunks_of(latent_frames, kLatentFramesPerChunk);
 }
+
+std::vector<RowRange> encoder_chunks(int64_t frames) { return chunks_of(frames, kFramesPerChunk); }
+
+int64_t encoded_frames(int64_t frames) { return ceil_div(frames, kTemporalCompression); }
 
 at::Tensor decode_tile(const VaeDecoder& decoder, const at::Tensor& latents_CtYX, const Tile& tile,
                        const ChunkCallback& after_chunk) {
-  const at::Tensor own =
-      latents_CtYX.narrow(2, tile.top, tile.height).narrow(3, tile.left, tile.width);
-  const std::vector<RowRange> chunks = temporal_chunks(latents_CtYX.size(1));
-  CausalCache cache;
-  std::vector<at::Tensor> frames;
-  for (const RowRange& chunk : chunks) {
-    frames.push_back(
-        decoder.decode_chunk(own.narrow(1, chunk.begin, chunk.size()).contiguous(), cache));
-    if (after_chunk)
-      after_chunk(static_cast<int64_t>(frames.size()), static_cast<int64_t>(chunks.size()));
-  }
-  return frames.size() == 1 ? frames[0] : at::cat(frames, /*dim=*/1);
+  const auto run = [&](const at::Tensor& chunk, CausalCache& cache) {
+    return decoder.decode_chunk(chunk, cache);
+  };
+  return run_tile(latents_CtYX, tile, temporal_chunks(latents_CtYX.size(1)), run, after_chunk);
+}
+
+at::Tensor encode_tile(const VaeEncoder& encoder, const at::Tensor& pixels_CTYX, const Tile& tile,
+                       const ChunkCallback& after_chunk) {
+  const auto run = [&](const at::Tensor& chunk, CausalCache& cache) {
+    return encoder.encode_chunk(chunk, cache);
+  };
+  return run_tile(pixels_CTYX, tile, encoder_chunks(pixels_CTYX.size(1)), run, after_chunk);
 }
 
 at::Tensor blend_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles_CTYX, Ops& ops) {

@@ -34,18 +34,6 @@ void check_equal(const Checkpoint& c, const char* a, int64_t value_a, const char
                   ", wanted equal; are these components of one checkpoint?");
 }
 
-void check_supported(const Checkpoint& c) {
-  const TransformerConfig& t = c.transformer;
-  if (t.patch_size_t == 0 && !t.use_learned_positional_embeddings &&
-      t.in_channels == t.out_channels)
-    return;
-  throw DataError((c.dir / "transformer" / "config.json").string() +
-                  ": this is a CogVideoX 1.5, image-to-video or control model (patch_size_t " +
-                  std::to_string(t.patch_size_t) + ", in_channels " +
-                  std::to_string(t.in_channels) +
-                  "); this version runs the text-to-video models of CogVideoX 1.0 only");
-}
-
 }  // namespace
 
 Checkpoint open_checkpoint(const fs::path& dir, TextEncoder text_encoder) {
@@ -57,7 +45,6 @@ Checkpoint open_checkpoint(const fs::path& dir, TextEncoder text_encoder) {
   c.vae = read_config(dir / "vae" / "config.json", parse_vae_config);
   c.text_encoder = read_config(dir / "text_encoder" / "config.json", parse_t5_config);
   c.scheduler = read_config(dir / "scheduler" / "scheduler_config.json", parse_scheduler_config);
-  check_supported(c);
   check_equal(c, "the transformer's text_embed_dim", c.transformer.text_embed_dim,
               "the text encoder's d_model", c.text_encoder.d_model);
   check_equal(c, "the transformer's out_channels", c.transformer.out_channels,

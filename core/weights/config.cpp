@@ -13,6 +13,30 @@ using nlohmann::json;
 
 constexpr size_t kMaxConfigBytes = size_t{64} << 20;
 
+// What diffusers can load and has no pipeline for, or no published model has.
+void check_kind(const JsonReader& read, const TransformerConfig& c) {
+  if (c.in_channels != c.out_channels && c.in_channels != 2 * c.out_channels) {
+    read.fail("in_channels", std::to_string(c.out_channels) + " (text-to-video) or " +
+                                 std::to_string(2 * c.out_channels) +
+                                 " (image-to-video, control); inpainting models are not supported");
+  }
+  const bool learned = c.use_learned_positional_embeddings;
+  if (!c.use_rotary_positional_embeddings && (learned || c.patch_size_t > 0)) {
+    read.fail("use_rotary_positional_embeddings",
+              std::string("true where ") +
+                  (learned ? "use_learned_positional_embeddings is" : "there is a patch_size_t"));
+  }
+  if (learned && c.patch_size_t > 0)
+    read.fail("use_learned_positional_embeddings", "false where there is a patch_size_t");
+  if (c.ofs_embed_dim > 0 && c.ofs_embed_dim != c.time_embed_dim) {
+    read.fail("ofs_embed_dim",
+              std::to_string(c.time_embed_dim) + ", time_embed_dim: the two are added");
+  }
+  if (c.ofs_embed_dim % 2 != 0) read.fail("ofs_embed_dim", "an even number");
+  // The linear layer of 1.5 has a bias whatever is said.
+  if (c.patch_size_t == 0) read.fixed("patch_bias", true);
+}
+
 }  // namespace
 
 json read_json_object(const std::filesystem::path& path) {
@@ -29,8 +53,10 @@ TransformerConfig parse_transformer_config(const json& config, const std::string
   read.count("in_channels", c.in_channels, 1, 4096);
   read.count("out_channels", c.out_channels, 1, 4096);
   read.count("patch_size", c.patch_size, 1, 16);
-  read.count("patch_size_t", c.patch_size_t, 1, 16);
+  read.fixed("patch_size_t", 2);
+  read.count("patch_size_t", c.patch_size_t);
   read.count("time_embed_dim", c.time_embed_dim);
+  read.count("ofs_embed_dim", c.ofs_embed_dim, 0);
   read.count("text_embed_dim", c.text_embed_dim);
   read.count("max_text_seq_length", c.max_text_seq_length, 1, 65536);
   read.count("sample_height", c.sample_height, 1, 4096);
@@ -54,6 +80,7 @@ TransformerConfig parse_transformer_config(const json& config, const std::string
     read.fail("attention_head_dim", "a multiple of 16 with rotary positions");
   if (!c.use_rotary_positional_embeddings && c.width() % 16 != 0)
     read.fail("attention_head_dim", "a multiple of 16 when multiplied by num_attention_heads");
+  check_kind(read, c);
   return c;
 }
 
@@ -126,12 +153,26 @@ void read_scheduler_numbers(const JsonReader& read, SchedulerConfig& c) {
   read.flag("set_alpha_to_one", c.set_alpha_to_one);
 }
 
+void read_clipping(const JsonReader& read, SchedulerConfig& c) {
+  read.flag("clip_sample", c.clip_sample);
+  read.positive("clip_sample_range", c.clip_sample_range);
+}
+
 SchedulerConfig parse_scheduler_config(const json& config, const std::string& label) {
   const JsonReader read(config, label);
   SchedulerConfig c;
   read.choice<SchedulerKind>("_class_name", c.kind,
                              {{SchedulerKind::kDdim, "CogVideoXDDIMScheduler"},
-                              {SchedulerKind::kDpm, "CogVideoXDPMScheduler"}});
+                              {SchedulerKind::kDpm, "CogVideoXDPMScheduler"},
+                              {SchedulerKind::kGenericDdim, "DDIMScheduler"}});
+  if (c.kind == SchedulerKind::kGenericDdim) {
+    // Its class has other defaults.
+    c.beta_start = 0.0001;
+    c.beta_end = 0.02;
+    c.beta_schedule = BetaSchedule::kLinear;
+    c.clip_sample = true;
+    read.fixed("thresholding", false);
+  }
   read.choice<BetaSchedule>(
       "beta_schedule", c.beta_schedule,
       {{BetaSchedule::kLinear, "linear"}, {BetaSchedule::kScaledLinear, "scaled_linear"}});
@@ -144,6 +185,7 @@ SchedulerConfig parse_scheduler_config(const json& config, const std::string& la
                                 {TimestepSpacing::kLinspace, "linspace"},
                                 {TimestepSpacing::kTrailing, "trailing"}});
   read_scheduler_numbers(read, c);
+  read_clipping(read, c);  // the other classes have the keys and do not heed them
   read.fixed("trained_betas", nullptr);
   return c;
 }

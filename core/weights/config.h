@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -21,7 +22,8 @@ struct TransformerConfig {
   int64_t in_channels = 16;
   int64_t out_channels = 16;
   int64_t patch_size = 2;
-  int64_t patch_size_t = 0;  // 0: the 1.0 family, which has no temporal patch
+  int64_t patch_size_t = 0;   // 0: the 1.0 family, which has no temporal patch
+  int64_t ofs_embed_dim = 0;  // 0: no such embedding
   int64_t time_embed_dim = 512;
   int64_t text_embed_dim = 4096;
   int64_t max_text_seq_length = 226;
@@ -36,6 +38,9 @@ struct TransformerConfig {
   bool use_learned_positional_embeddings = false;
 
   int64_t width() const { return num_attention_heads * attention_head_dim; }
+  // Latent frames of a patch, and latents of one channel in it.
+  int64_t patch_frames() const { return std::max(int64_t{1}, patch_size_t); }
+  int64_t patch_elements() const { return patch_frames() * patch_size * patch_size; }
   bool operator==(const TransformerConfig&) const = default;
 };
 
@@ -72,13 +77,13 @@ struct T5Config {
   bool operator==(const T5Config&) const = default;
 };
 
-enum class SchedulerKind { kDdim, kDpm };
+enum class SchedulerKind { kDdim, kDpm, kGenericDdim };
 enum class TimestepSpacing { kTrailing, kLeading, kLinspace };
 enum class PredictionType { kEpsilon, kSample, kVPrediction };
 enum class BetaSchedule { kScaledLinear, kLinear };
 
 // scheduler/scheduler_config.json (diffusers: schedulers/scheduling_ddim_cogvideox.py,
-// scheduling_dpm_cogvideox.py)
+// scheduling_dpm_cogvideox.py, scheduling_ddim.py)
 struct SchedulerConfig {
   SchedulerKind kind = SchedulerKind::kDdim;
   int64_t num_train_timesteps = 1000;
@@ -91,6 +96,9 @@ struct SchedulerConfig {
   double snr_shift_scale = 3.0;
   bool rescale_betas_zero_snr = false;
   bool set_alpha_to_one = true;
+  // The generic DDIM only: predictions are cut to +-clip_sample_range.
+  bool clip_sample = false;
+  double clip_sample_range = 1.0;
 
   bool operator==(const SchedulerConfig&) const = default;
 };
@@ -103,6 +111,7 @@ VaeConfig parse_vae_config(const nlohmann::json& config, const std::string& labe
 T5Config parse_t5_config(const nlohmann::json& config, const std::string& label);
 // The members of a scheduler that have the same names in its config and in a request.
 void read_scheduler_numbers(const JsonReader& read, SchedulerConfig& config);
+void read_clipping(const JsonReader& read, SchedulerConfig& config);
 SchedulerConfig parse_scheduler_config(const nlohmann::json& config, const std::string& label);
 
 }  // namespace cogvx

@@ -18,6 +18,9 @@ struct StoredTensor {
   size_t end = 0;
 };
 
+// Names and shapes of a component's tensors.
+using TensorShapes = std::map<std::string, std::vector<int64_t>>;
+
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;  // in file order
   std::map<std::string, std::string> metadata;

@@ -1,7 +1,5 @@
 #include "core/weights/weight_map.h"
 
-#include <ATen/ops/from_blob.h>
-
 #include <set>
 
 #include "core/base/errors.h"
@@ -9,8 +7,8 @@
 #include "core/base/read_file.h"
 #include "core/base/sha256.h"
 #include "core/base/shapes.h"
-#include "core/weights/non_finite.h"
 #include "core/weights/shard_index.h"
+#include "core/weights/stored_numbers.h"
 
 namespace cogvx {
 namespace {
@@ -18,25 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxIndexBytes = size_t{64} << 20;
-
-at::ScalarType scalar_type(const StoredTensor& tensor, const std::string& label) {
-  if (tensor.dtype == "F32") return at::kFloat;
-  if (tensor.dtype == "F16") return at::kHalf;
-  if (tensor.dtype == "BF16") return at::kBFloat16;
-  throw DataError(label + ": tensor " + quoted_excerpt(tensor.name) + " is " + tensor.dtype +
-                  ", wanted F32, F16 or BF16");
-}
-
-// A number that is none would spoil every number of the video, hours later.
-void check_finite(std::span<const std::byte> bytes, const StoredTensor& tensor,
-                  const std::string& label) {
-  const size_t bad = count_non_finite(bytes, tensor.dtype);
-  if (bad == 0) return;
-  throw DataError(label + ": tensor " + quoted_excerpt(tensor.name) + " holds " +
-                  std::to_string(bad) + " NaN or infinite values of " +
-                  std::to_string(bytes.size() / stored_dtype_size(tensor.dtype)) +
-                  "; is the file damaged?");
-}
 
 }  // namespace
 
@@ -96,30 +75,51 @@ at::Tensor WeightMap::take(const std::string& name, at::IntArrayRef shape, at::S
                     ", this model wants " + shape_text(shape) +
                     "; was it downloaded for another size?");
   }
-  const at::ScalarType stored_type = scalar_type(place.stored, label(place));
-  const size_t size = place.stored.end - place.stored.begin;
-  const std::span<const std::byte> stored =
-      files_[place.file].bytes().subspan(place.stored.begin, size);
-  check_finite(stored, place.stored, label(place));
-  place.sha256 = sha256_hex(stored.data(), size);
+  const MappedFile& file = files_[place.file];
+  const auto numbers = checked_numbers(place.stored, file.bytes(), label(place));
+  place.sha256 = sha256_hex(numbers.data(), numbers.size());
   place.taken = true;
-  // Data may start at any byte; a clone through bytes needs no alignment.
-  const at::Tensor bytes =
-      at::from_blob(const_cast<std::byte*>(stored.data()), {static_cast<int64_t>(size)},
-                    at::TensorOptions().dtype(at::kByte));
-  at::Tensor tensor = bytes.clone().view(stored_type).view(shape).to(dtype);
-  files_[place.file].drop_pages(place.stored.begin, size);
+  at::Tensor tensor = copy_numbers(place.stored, file.bytes()).to(dtype);
+  file.drop_pages(place.stored.begin, numbers.size());
+  if (patch_) patch_(name, tensor);
   return tensor;
 }
 
 void WeightMap::ignore(const std::string& name) {
-  if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.taken = true;
+  if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.ignored = true;
 }
 
 void WeightMap::ignore_prefix(const std::string& prefix) {
   for (auto& [name, place] : tensors_) {
-    if (name.starts_with(prefix)) place.taken = true;
+    if (name.starts_with(prefix)) place.ignored = true;
   }
+}
+
+TensorShapes WeightMap::shapes() const {
+  TensorShapes shapes;
+  for (const auto& [name, place] : tensors_) shapes[name] = place.stored.shape;
+  return shapes;
+}
+
+std::vector<StoredTensor> WeightMap::stored() const {
+  std::vector<StoredTensor> stored;
+  for (const auto& [name, place] : tensors_) stored.push_back(place.stored);
+  return stored;
+}
+
+at::Tensor WeightMap::copy_rows(const std::string& name, RowRange rows) const {
+  const Place& place = tensors_.at(name);
+  const MappedFile& file = files_[place.file];
+  StoredTensor part = place.stored;
+  if (part.shape.empty()) part.shape = {1};
+  const size_t row =
+      part.shape[0] == 0 ? 0 : (part.end - part.begin) / static_cast<size_t>(part.shape[0]);
+  part.end = part.begin + static_cast<size_t>(rows.end) * row;
+  part.begin += static_cast<size_t>(rows.begin) * row;
+  part.shape[0] = rows.size();
+  at::Tensor numbers = copy_numbers(part, file.bytes());
+  file.drop_pages(part.begin, part.end - part.begin);
+  return numbers;
 }
 
 std::string WeightMap::stored_dtype() const {
@@ -138,7 +138,7 @@ void WeightMap::finish() const {
   std::string names;
   int left_over = 0;
   for (const auto& [name, place] : tensors_) {
-    if (place.taken) continue;
+    if (place.taken || place.ignored) continue;
     if (++left_over <= 3) names += (names.empty() ? "" : ", ") + quoted_excerpt(name);
   }
   if (left_over == 0) return;

@@ -3,14 +3,20 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/base/shapes.h"
 #include "core/weights/mapped_file.h"
 #include "core/weights/safetensors.h"
 
 namespace cogvx {
+
+// Changes a tensor of this name as it is taken.
+using WeightPatch = std::function<void(const std::string& name, at::Tensor& tensor)>;
 
 // The tensors of one component of a checkpoint (transformer/, vae/, text_encoder/), mapped from one
 // file or from the shards that `<stem>.safetensors.index.json` names. Each tensor is taken exactly
@@ -24,11 +30,22 @@ class WeightMap {
   // file's pages are given back. Throws DataError when it is missing, taken already, of another
   // shape or of an unsupported dtype, or holds NaN or infinity.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
-  // A tensor that a checkpoint may hold but the model does not use.
+  // A tensor that a checkpoint may hold but the model does not use. It can still be taken.
   void ignore(const std::string& name);
   // The same for every tensor whose name starts so: a part of the component this run does not need.
   void ignore_prefix(const std::string& prefix);
   bool contains(const std::string& name) const { return tensors_.contains(name); }
+  TensorShapes shapes() const;
+  // All tensors as they are stored, in the order of their names.
+  std::vector<StoredTensor> stored() const;
+  // Rows of a tensor along its first dimension, as stored, without taking it; no check but that it
+  // holds F32, F16 or BF16. Of a scalar there is one row.
+  at::Tensor copy_rows(const std::string& name, RowRange rows) const;
+  // The file that holds it.
+  std::string path_of(const std::string& name) const { return label(tensors_.at(name)); }
+
+  // Of all tensors taken from now on, after their conversion. What is hashed is what is stored.
+  void set_patch(WeightPatch patch) { patch_ = std::move(patch); }
 
   // The dtype most of the bytes are stored in: "F32", "F16" or "BF16".
   std::string stored_dtype() const;
@@ -42,6 +59,7 @@ class WeightMap {
     size_t file = 0;
     StoredTensor stored;
     bool taken = false;
+    bool ignored = false;
     std::string sha256;
   };
   void map_file(const std::string& file_name);
@@ -51,6 +69,7 @@ class WeightMap {
   std::filesystem::path dir_;
   std::vector<MappedFile> files_;
   std::map<std::string, Place> tensors_;
+  WeightPatch patch_;
 };
 
 }  // namespace cogvx

@@ -7,8 +7,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "io/png.h"
 #include "tests/support/demo_run.h"
 #include "tests/support/program.h"
+#include "tests/support/runnable_model.h"
 
 namespace cogvx {
 namespace {
@@ -90,6 +92,41 @@ TEST_F(GpuRun, GivesTheVideoOfItsOpsAndRecordsTheGpu) {
   for (const char* stage : {"encode_text", "denoise", "decode"}) {
     EXPECT_GT(gpu.at("peak_device_memory_bytes").at(0).value(stage, 0), 0) << stage;
   }
+}
+
+TEST_F(GpuRun, AnImageGivesTheVideoOfItsOps) {
+  write_runnable_checkpoint("tiny-5b-i2v", path("model"));
+  io::write_png(path("a.png"), noise_frames(1, {128, 64}, /*seed=*/1).view()[0]);
+  const std::vector<std::string> flags = {"--model", path("model"), "--dtype",
+                                          "fp32",    "--image",     path("a.png")};
+  const auto on = [&](const char* device, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = flags;
+    all.insert(all.end(), {"--device", device});
+    all.insert(all.end(), more.begin(), more.end());
+    return made(all);
+  };
+  const json cpu = on("cpu");
+  for (const char* offload : {"none", "sequential"}) {
+    const json gpu = on("cuda", {"--offload", offload});
+    EXPECT_EQ(gpu.at("sha256_latents"), cpu.at("sha256_latents")) << offload;
+    EXPECT_EQ(gpu.at("sha256_frames"), cpu.at("sha256_frames")) << offload;
+    EXPECT_GT(gpu.at("peak_device_memory_bytes").at(0).value("encode_video", 0), 0);
+    EXPECT_LT(gpu.at("peak_device_memory_bytes").at(0).at("encode_video").get<int64_t>(),
+              gpu.at("predicted_device_memory_bytes").at(0).at("encode_video").get<int64_t>());
+  }
+}
+
+TEST_F(GpuRun, ALoraIsFusedBeforeWeightsLieOnTheGpu) {
+  write_runnable_checkpoint("tiny-2b", path("model"));
+  const std::string lora =
+      (source_dir() / "tests/goldens/lora/tiny-2b.mixed_alpha.safetensors").string();
+  const std::vector<std::string> bare = {"--model", path("model"), "--dtype", "fp32"};
+  std::vector<std::string> adapted = bare;
+  adapted.insert(adapted.end(), {"--lora", lora});
+  const json cpu = made(adapted);
+  EXPECT_NE(cpu.at("sha256_latents"), made(bare).at("sha256_latents"));
+  adapted.insert(adapted.end(), {"--device", "cuda"});
+  EXPECT_EQ(made(adapted).at("sha256_latents"), cpu.at("sha256_latents"));
 }
 
 TEST_F(GpuRun, OffloadChangesTheDevicesMemoryAndNoByte) {
@@ -222,7 +259,7 @@ TEST_F(GpuRun, WhatAGpuCannotDoIsSaidInOneLine) {
       {2, "is a GPU's kernel", {"--attention", "flash"}, ""},
       {2, "computes in bf16", {"--device", "cuda", "--dtype", "fp32", "--attention", "cudnn"}, ""},
       {2,
-       "whole heads only",
+       "only whole heads",
        {"--device", "cuda", "--sp", "2", "--sp-mode", "gather"},
        "",
        "4 new devices"},

@@ -60,6 +60,26 @@ TEST(Options, JsonHoldsEveryOptionAndGivesThemBack) {
   EXPECT_EQ(back, options);
 }
 
+TEST(Options, InputsAndAdaptersAreHeldToo) {
+  const Options options = parse({"--task", "v2v", "--image", "i.png", "--video", "v.mp4",
+                                 "--video-frames-from", "3", "--resize-mode", "pad", "--strength",
+                                 "0.25", "--lora", "a.safetensors", "--lora", "b:c:-0.5"});
+  EXPECT_EQ(options.lora, (std::vector<std::string>{"a.safetensors", "b:c:-0.5"}));
+  EXPECT_EQ(options.strength, 0.25);
+  Options back;
+  back.lora = {"replaced"};
+  apply_json(options_to_json(options), "test", back);
+  EXPECT_EQ(back, options);
+}
+
+TEST(Options, AdaptersGivenAsFlagsReplaceTheConfigsList) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "c.json";
+  io::write_text_file(path, R"({"lora": ["a", "b:0.5"]})");
+  EXPECT_EQ(parse({"--config", path.c_str()}).lora, (std::vector<std::string>{"a", "b:0.5"}));
+  EXPECT_EQ(parse({"--config", path.c_str(), "--lora", "c"}).lora, std::vector<std::string>{"c"});
+}
+
 TEST(Options, FlagsWinOverTheConfigFile) {
   const test::TemporaryFolder folder;
   const std::string path = folder / "c.json";
@@ -77,6 +97,9 @@ TEST(Options, AConfigFileWithAnUnknownKeyOrAWrongTypeIsNamed) {
   EXPECT_THROW(apply_json({{"stepz", 3}}, "c.json", options), DataError);
   EXPECT_THROW(apply_json({{"steps", "3"}}, "c.json", options), DataError);
   EXPECT_THROW(apply_json({{"dtype", "int8"}}, "c.json", options), DataError);
+  EXPECT_THROW(apply_json({{"lora", "a"}}, "c.json", options), DataError);
+  EXPECT_THROW(apply_json({{"lora", {1}}}, "c.json", options), DataError);
+  EXPECT_THROW(apply_json({{"strength", "0.5"}}, "c.json", options), DataError);
 }
 
 TEST(Options, HelpAndCompletionNameEveryOptionOnce) {

@@ -106,6 +106,71 @@ def make_saved_run():
     write("saved_run", "lfs_pointer", LFS_POINTER)
 
 
+def make_lora():
+    def pair(a, b, rank=2):
+        return [(a, "F32", [rank, 4]), (b, "F32", [6, rank])]
+    to_q = "transformer.transformer_blocks.0.attn1.to_q"
+    sat = "model.diffusion_model.transformer.layers.0.attention."
+    kohya = "lora_unet__transformer_blocks_0_attn1_to_q"
+    peft = pair(f"{to_q}.lora_A.weight", f"{to_q}.lora_B.weight")
+    config = {"transformer.r": 2, "transformer.lora_alpha": 5.0, "transformer.use_rslora": True,
+              "transformer.alpha_pattern": {"^transformer_blocks.0.attn1.to_q": 3}}
+    write("lora", "peft", safetensors(peft))
+    write("lora", "metadata", safetensors(peft, {"lora_adapter_metadata": json.dumps(config)}))
+    write("lora", "alpha", safetensors(peft + [(f"{to_q}.alpha", "F16", [])]))
+    write("lora", "bare", safetensors(pair("transformer_blocks.0.attn1.to_q.lora_A.weight",
+                                           "transformer_blocks.0.attn1.to_q.lora_B.weight")))
+    write("lora", "down_up", safetensors(pair(f"{to_q}.lora.down.weight", f"{to_q}.lora.up.weight")))
+    processor = to_q.replace("to_q", "processor.to_q_lora")
+    write("lora", "processor", safetensors(pair(f"{processor}.down.weight", f"{processor}.up.weight")))
+    write("lora", "sat", safetensors(pair(f"{sat}query_key_value.matrix_A.0", f"{sat}query_key_value.matrix_B.0")))
+    write("lora", "kohya", safetensors(pair(f"{kohya}.lora_down.weight", f"{kohya}.lora_up.weight") +
+                                       [(f"{kohya}.alpha", "BF16", [])]))
+    proj = "transformer.patch_embed.proj"
+    write("lora", "convolution", safetensors([(f"{proj}.lora_A.weight", "F32", [2, 3, 2, 2]),
+                                              (f"{proj}.lora_B.weight", "F32", [6, 2, 1, 1])]))
+    write("lora", "half", safetensors(peft[:1]))
+    write("lora", "other_model", safetensors(pair(f"{to_q}.lora_A.weight", f"{to_q}.lora_B.weight", 3)[:1] + peft[1:]))
+    write("lora", "no_match", safetensors([("x.lora_A.weight", "F32", [2, 4])]))
+    write("lora", "bad_metadata", safetensors(peft, {"lora_adapter_metadata": "{\"transformer.lora_alpha\": []}"}))
+
+
+def text_opcode(value):
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def tuple_opcodes(values):
+    return b"(" + b"".join(b"J" + struct.pack("<i", v) for v in values) + b"t"
+
+
+def pickled_tensor(shape=(2, 4), strides=(4, 1), offset=0, count=8, storage="FloatStorage", key="0"):
+    return (b"ctorch._utils\n_rebuild_tensor_v2\n((" + text_opcode("storage") + b"ctorch\n" + storage.encode() + b"\n" +
+            text_opcode(key) + text_opcode("cpu") + b"J" + struct.pack("<i", count) + b"tQJ" + struct.pack("<i", offset) +
+            tuple_opcodes(shape) + tuple_opcodes(strides) + b"\x89ccollections\nOrderedDict\n)RtR")
+
+
+def make_torch_pickle():
+    def state(*tensors, wrapper=None):
+        items = b"".join(text_opcode(f"x.{i}") + tensor for i, tensor in enumerate(tensors))
+        state_dict = (b"ccollections\nOrderedDict\n)Rq\x01(" + items + b"u}" + text_opcode("_metadata") + b"h\x01sb")
+        return b"\x80\x02" + (b"}" + text_opcode(wrapper) + state_dict + b"s." if wrapper else state_dict + b".")
+    write("torch_pickle", "two", state(pickled_tensor(), pickled_tensor((8,), (1,), storage="BFloat16Storage", key="1")))
+    for wrapper in "model", "module", "state_dict":
+        write("torch_pickle", wrapper, state(pickled_tensor(), wrapper=wrapper))
+    parameter = b"ctorch._utils\n_rebuild_parameter\n(" + pickled_tensor() + b"\x88NtR"
+    write("torch_pickle", "parameter", state(parameter))
+    write("torch_pickle", "view", state(pickled_tensor((2, 2), (1, 4), 2)))
+    write("torch_pickle", "beyond", state(pickled_tensor(offset=1)))
+    write("torch_pickle", "repeated", state(pickled_tensor((9, 9), (0, 0))))
+    write("torch_pickle", "negative", state(pickled_tensor((2, 4), (-4, 1))))
+    write("torch_pickle", "system", b"\x80\x02cos\nsystem\n(" + text_opcode("true") + b"tR.")
+    write("torch_pickle", "stack_global", b"\x80\x04\x95" + struct.pack("<Q", 30) + b"\x8c\x02os\x8c\x06system\x93).")
+    write("torch_pickle", "circle", b"\x80\x02]q\x00h\x00a.")
+    write("torch_pickle", "deep", b"\x80\x02" + b"(" * 200)
+    write("torch_pickle", "memo", b"\x80\x02}" + b"\x94" * 300 + b"j\x10\x00\x00\x00.")
+    write("torch_pickle", "numbers", b"\x80\x02]((\x8a\x09" + b"\xff" * 9 + b"G" + b"\x40" * 8 + b"K\x01M\x01\x01t\x89N\x88e.")
+
+
 def make_picture():
     """Those of tests/goldens/media.json that differ in structure, and an EXIF block alone."""
     names = ["turned6.png", "turned_xmp.png", "animated.png", "turned.webp", "lossy_alpha.webp", "animated.webp",
@@ -120,4 +185,6 @@ def make_picture():
 make_safetensors()
 make_configs()
 make_saved_run()
+make_lora()
+make_torch_pickle()
 make_picture()

@@ -80,7 +80,8 @@ TEST_P(VirtualRanks, EveryCpTimesSpGivesTheBytesOfOneProcess) {
   IdentityExchange alone;
   OneWorker one;
   const auto ops = make_ops();
-  const PipelineResult wanted = run_pipeline(*checkpoint, setting, {alone, one, *ops});
+  const PipelineInput input = pipeline_input(*checkpoint, setting);
+  const PipelineResult wanted = run_pipeline(*checkpoint, input, {alone, one, *ops});
   tell("one process", wanted);
   for (const auto& [cp, sp] : {std::pair{1, 2}, std::pair{1, 3}, std::pair{2, 2}}) {
     const std::string mesh = std::to_string(cp) + "x" + std::to_string(sp);
@@ -88,7 +89,7 @@ TEST_P(VirtualRanks, EveryCpTimesSpGivesTheBytesOfOneProcess) {
       const auto own_ops = make_ops();
       const auto exchange = make_shared_sequence(SequenceMode::kUlysses, groups.sequence);
       MeshWork work(groups);
-      const PipelineResult made = run_pipeline(*checkpoint, setting, {*exchange, work, *own_ops});
+      const PipelineResult made = run_pipeline(*checkpoint, input, {*exchange, work, *own_ops});
       EXPECT_TRUE(same_bytes(made.latents, wanted.latents))
           << mesh << ", rank " << groups.mesh.rank;
       if (groups.mesh.rank != 0) return;

@@ -29,6 +29,8 @@ namespace {
 
 constexpr uint64_t kSeed = 5;
 constexpr size_t kLatentDims = 4;
+// Leading extents that tell what is made once: samples of a posterior, and its moments.
+constexpr int64_t kSampleChannels = 16, kMomentChannels = 32;
 
 class PassingExchange : public SequenceExchange {
  public:
@@ -156,6 +158,34 @@ class SeedPerRank final : public PassingWork {
   at::Generator generator_;
 };
 
+// Every rank samples the posterior of what it encoded.
+class PosteriorPerRank final : public PassingWork {
+ public:
+  PosteriorPerRank(WorkExchange& inner, int rank)
+      : PassingWork(inner), generator_(make_generator(kSeed + rank)) {}
+  at::Tensor made_once(const TensorShape& shape, const std::function<at::Tensor()>& make) override {
+    if (shape.sizes[0] != kSampleChannels) return inner_.made_once(shape, make);
+    return draw_normal(shape.sizes, generator_, shape.dtype);
+  }
+
+ private:
+  at::Generator generator_;
+};
+
+// The condition stays where its tiles came together; the others have none.
+class ConditionOfRank0 final : public PassingWork {
+ public:
+  ConditionOfRank0(WorkExchange& inner, int rank) : PassingWork(inner), rank_(rank) {}
+  at::Tensor made_once(const TensorShape& shape, const std::function<at::Tensor()>& make) override {
+    const at::Tensor made = inner_.made_once(shape, make);
+    const bool lost = rank_ > 0 && shape.sizes[0] == kMomentChannels;
+    return lost ? at::zeros(made.sizes(), made.options()) : made;
+  }
+
+ private:
+  int rank_;
+};
+
 // Each rank draws its latent frames with the right seed, but in the shape of its slice.
 class NoiseInSlices final : public PassingWork {
  public:
@@ -227,6 +257,7 @@ class TilesAsTheyArrive final : public PassingWork {
     // A place takes the next one of its size.
     std::vector<at::Tensor> arrived;
     for (const int64_t i : arrivals_->order) arrived.push_back(tiles[i]);
+    arrivals_->order.clear();
     std::vector<at::Tensor> placed;
     for (const at::Tensor& place : tiles) {
       const auto next = std::find_if(arrived.begin(), arrived.end(), [&](const at::Tensor& tile) {
@@ -287,6 +318,13 @@ T& keep(ProcessParts& parts, std::unique_ptr<T>& part) {
   return *kept;
 }
 
+void plant_arrivals(ProcessParts& p) {
+  static auto arrivals = std::make_shared<TilesAsTheyArrive::Arrivals>();
+  if (p.groups.mesh.rank == 0) arrivals = std::make_shared<TilesAsTheyArrive::Arrivals>();
+  p.groups.world.barrier();
+  p.work = std::make_unique<TilesAsTheyArrive>(keep(p, p.work), arrivals);
+}
+
 }  // namespace
 
 void PrintTo(const Defect& defect, std::ostream* out) { *out << defect.name; }
@@ -320,13 +358,7 @@ const std::vector<Defect>& defects() {
        [](ProcessParts& p) {
          p.ops = std::make_unique<BatchedBranches>(keep(p, p.ops), 3 - p.groups.mesh.cp);
        }},
-      {"tiles blended as they arrive", "tiny-2b", 1, 3, "frame 0",
-       [](ProcessParts& p) {
-         static auto arrivals = std::make_shared<TilesAsTheyArrive::Arrivals>();
-         if (p.groups.mesh.rank == 0) arrivals = std::make_shared<TilesAsTheyArrive::Arrivals>();
-         p.groups.world.barrier();
-         p.work = std::make_unique<TilesAsTheyArrive>(keep(p, p.work), arrivals);
-       }},
+      {"tiles blended as they arrive", "tiny-2b", 1, 3, "frame 0", plant_arrivals},
       {"ops with ATen's own threads", "tiny-30x16", 2, 1,
        "step 1, branch without the prompt, layer 1",
        [](ProcessParts& p) {
@@ -337,6 +369,18 @@ const std::vector<Defect>& defects() {
        [](ProcessParts& p) {
          if (p.groups.mesh.rank > 0) p.ops = std::make_unique<OtherKernel>(keep(p, p.ops));
        }},
+      {"a posterior sampled by each rank", "tiny-1.5", 1, 2, "latents before the first step",
+       [](ProcessParts& p) {
+         p.work = std::make_unique<PosteriorPerRank>(keep(p, p.work), p.groups.mesh.rank);
+       },
+       "v2v.ddim"},
+      {"a condition on rank 0 only", "tiny-5b-i2v", 2, 1, "moments of the encoder",
+       [](ProcessParts& p) {
+         p.work = std::make_unique<ConditionOfRank0>(keep(p, p.work), p.groups.mesh.rank);
+       },
+       "i2v.dpm_other_frames"},
+      {"encoded tiles blended as they arrive", "tiny-5b-i2v", 1, 3, "moments of the encoder",
+       plant_arrivals, "i2v.dpm_other_frames"},
   };
   return all;
 }

@@ -32,6 +32,7 @@ struct Defect {
   int sp = 1;
   std::string place;  // where the stage ladder says that it begins
   void (*plant)(ProcessParts&);
+  const char* task = nullptr;  // the checkpoint's golden case that is run; else text to video
 };
 void PrintTo(const Defect& defect, std::ostream* out);
 const std::vector<Defect>& defects();

@@ -58,15 +58,18 @@ class OrderOfCalls : public testing::TestWithParam<MeshCase> {
     CpuOps ops(pool);
     IdentityExchange alone;
     OneWorker one;
-    wanted_ = run_pipeline(**checkpoint_, kSetting, {alone, one, ops});
+    input_ = pipeline_input(**checkpoint_, kSetting);
+    wanted_ = run_pipeline(**checkpoint_, input_, {alone, one, ops});
   }
   static void TearDownTestSuite() {
     checkpoint_.reset();
+    input_ = {};
     wanted_ = {};
   }
 
   static constexpr PipelineSetting kSetting{"tiny-2b", at::kFloat, 6.0};
   static inline std::unique_ptr<TinyCheckpoint> checkpoint_;
+  static inline PipelineInput input_;
   static inline PipelineResult wanted_;
 };
 
@@ -83,8 +86,7 @@ TEST_P(OrderOfCalls, IsEqualOnAllRanksAndNoTwoGroupsAreUnderWayAtOnce) {
     const auto agree = [&](const DenoiseState& state) {
       check_agreement(*groups.world, "latents", short_hash(state.latents_LCYX));
     };
-    const PipelineResult made =
-        run_pipeline(**checkpoint_, kSetting, {*exchange, work, ops, agree});
+    const PipelineResult made = run_pipeline(**checkpoint_, input_, {*exchange, work, ops, agree});
     groups.world->barrier();
     EXPECT_TRUE(same_bytes(made.latents, wanted_.latents)) << "rank " << movers.mesh.rank;
     if (movers.mesh.rank == 0) {

@@ -66,29 +66,23 @@ TEST_P(DeviceShareOfARank, BuffersAreWhatTheExchangeHolds) {
   }
 }
 
-TEST_P(DeviceShareOfARank, DenoisingHoldsWhatThePlanSays) {
-  const TransformerConfig config = tiny_transformer_config({.heads = 4, .rotary = false});
+// A forward pass of each rank, against the plan of its share.
+void expect_plan_holds(SequenceMode mode, Ops& device, const TinyConfig& tiny,
+                       const Request& request) {
+  const TransformerConfig config = tiny_transformer_config(tiny);
   const TemporaryFolder folder;
   write_random_checkpoint(folder.path(), config, 7);
   Checkpoint checkpoint;
   checkpoint.transformer = config;
-  Request request;
-  request.dtype = at::kFloat;
-  request.width = 96;
-  request.height = 160;
-  request.num_frames = 9;
-  request.max_text_tokens = 226;
-  const LatentShape latents = latent_shape(request, checkpoint);
-  const ForwardInputs input =
-      random_inputs(config, {latents.frames, latents.height / 2, latents.width / 2},
-                    request.max_text_tokens, request.dtype, 11);
+  const ForwardInputs input = random_inputs(config, video_grid(request, checkpoint),
+                                            request.max_text_tokens, request.dtype, 11);
   const SequenceShape shape{joint_rows(request, checkpoint), 4, 64, request.dtype, fake_device()};
   for (const int ranks : {1, 2, 4}) {
     for (int rank = 0; rank < ranks; ++rank) {
       for (const Offload offload : {Offload::kNone, Offload::kSequential}) {
         SCOPED_TRACE("rank " + std::to_string(rank) + " of " + std::to_string(ranks) +
                      (offload == Offload::kNone ? "" : ", sequential"));
-        std::unique_ptr<Ops> ops = std::make_unique<CudaLikeOps>(device_);
+        std::unique_ptr<Ops> ops = std::make_unique<CudaLikeOps>(device);
         if (offload == Offload::kSequential)
           ops = std::make_unique<SequentialOffload>(std::move(ops));
         SilentGroup group({rank, ranks});
@@ -96,15 +90,35 @@ TEST_P(DeviceShareOfARank, DenoisingHoldsWhatThePlanSays) {
         ops->take_peak_bytes();
         WeightMap weights(folder.path(), "diffusion_pytorch_model");
         Transformer transformer(config, weights, request.dtype, *ops);
-        const auto exchange = make_shared_sequence(GetParam(), group);
+        const auto exchange = make_shared_sequence(mode, group);
         transformer.forward(input.latents_LCYX, input.text_TE, input.timestep, *exchange);
         const auto found = static_cast<double>(ops->take_peak_bytes() - before);
         const MemoryPlan plan = plan_device_memory(
-            checkpoint, request, sequence_share(GetParam(), shape, {rank, ranks}), offload);
+            checkpoint, request, sequence_share(mode, shape, {rank, ranks}), offload);
         EXPECT_LE(found, 1.15 * static_cast<double>(plan.denoise));
         EXPECT_GE(found, 0.6 * static_cast<double>(plan.denoise));
       }
     }
+  }
+}
+
+TEST_P(DeviceShareOfARank, DenoisingHoldsWhatThePlanSays) {
+  Request request;
+  request.dtype = at::kFloat;
+  request.width = 96;
+  request.height = 160;
+  request.num_frames = 9;
+  request.max_text_tokens = 226;
+  expect_plan_holds(GetParam(), device_, {.heads = 4}, request);
+  request.num_frames = 13;
+  expect_plan_holds(GetParam(), device_, {.heads = 4, .rotary = true, .patch_size_t = 2}, request);
+  // The size, the length and the text that the learned positions are for, and another length.
+  const TinyConfig learned{.heads = 4, .rotary = true, .conditioned = true, .learned = true};
+  request.width = 288;
+  request.max_text_tokens = 37;
+  for (const int64_t frames : {9, 13}) {
+    request.num_frames = frames;
+    expect_plan_holds(GetParam(), device_, learned, request);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/pipeline/conditions.h"
 #include "core/pipeline/stages.h"
 #include "parallel/mesh_work.h"
 #include "tests/support/tiny_models.h"
@@ -17,8 +18,18 @@ struct PipelineSetting {
 };
 void PrintTo(const PipelineSetting& setting, std::ostream* out);
 
-// Nine tiles of unequal size, two temporal chunks, three steps.
-Request pipeline_request(const Checkpoint& checkpoint, const PipelineSetting& setting);
+// What every process is given.
+struct PipelineInput {
+  Request request;
+  at::Tensor prompt_ids;
+  at::Tensor negative_ids;  // undefined: not encoded
+  at::Tensor rgb_FHW3{};    // of the image or the video; undefined for text alone
+};
+// Text to video: nine tiles of unequal size, two temporal chunks, three steps.
+PipelineInput pipeline_input(const Checkpoint& checkpoint, const PipelineSetting& setting);
+// Of any task, as a golden case has it.
+PipelineInput golden_pipeline_input(const Checkpoint& checkpoint, const GoldenCase& golden,
+                                    at::ScalarType dtype);
 
 // What one process works with.
 struct PipelineParts {
@@ -29,6 +40,7 @@ struct PipelineParts {
 };
 
 struct PipelineResult {
+  Conditions conditions;
   at::Tensor latents;
   at::Tensor frames;  // undefined where the tiles do not come together
   std::vector<UnitHash> seen;
@@ -36,7 +48,7 @@ struct PipelineResult {
 };
 
 // With models of its own.
-PipelineResult run_pipeline(const Checkpoint& checkpoint, const PipelineSetting& setting,
+PipelineResult run_pipeline(const Checkpoint& checkpoint, const PipelineInput& input,
                             const PipelineParts& parts);
 
 }  // namespace cogvx::test

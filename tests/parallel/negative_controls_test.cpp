@@ -22,7 +22,14 @@ struct Outcome {
   at::Tensor frames;
 };
 
-Outcome run_on(const Checkpoint& checkpoint, const PipelineSetting& setting, int cp, int sp,
+PipelineInput input_of(const Defect& defect, const Checkpoint& checkpoint) {
+  if (defect.task == nullptr)
+    return pipeline_input(checkpoint, {.checkpoint = defect.checkpoint.c_str()});
+  const GoldenCase golden = golden_case(defect.checkpoint, defect.task);
+  return golden_pipeline_input(checkpoint, golden, at::kFloat);
+}
+
+Outcome run_on(const Checkpoint& checkpoint, const PipelineInput& input, int cp, int sp,
                void (*plant)(ProcessParts&)) {
   std::vector<std::vector<UnitHash>> seen(cp * sp);
   Outcome outcome;
@@ -32,17 +39,17 @@ Outcome run_on(const Checkpoint& checkpoint, const PipelineSetting& setting, int
                        .exchange = std::make_unique<UlyssesExchange>(groups.sequence),
                        .work = std::make_unique<MeshWork>(groups),
                        .ops = std::make_unique<CpuOps>(pool),
-                       .text_rows = pipeline_request(checkpoint, setting).max_text_tokens};
+                       .text_rows = input.request.max_text_tokens};
     if (plant != nullptr) plant(parts);
     const PipelineResult result =
-        run_pipeline(checkpoint, setting, {*parts.exchange, *parts.work, *parts.ops});
+        run_pipeline(checkpoint, input, {*parts.exchange, *parts.work, *parts.ops});
     seen[groups.mesh.rank] = result.seen;
     if (groups.mesh.rank == 0) {
       outcome.latents = result.latents;
       outcome.frames = result.frames;
     }
   });
-  outcome.ladder = join_ladder(seen, pipeline_request(checkpoint, setting).max_text_tokens);
+  outcome.ladder = join_ladder(seen, input.request.max_text_tokens);
   return outcome;
 }
 
@@ -51,9 +58,9 @@ class NegativeControl : public testing::TestWithParam<Defect> {};
 TEST_P(NegativeControl, IsCaughtAndTheLadderSaysWhereItBegins) {
   const Defect& defect = GetParam();
   const TinyCheckpoint checkpoint(defect.checkpoint);
-  const PipelineSetting setting{.checkpoint = defect.checkpoint.c_str()};
-  const Outcome one = run_on(*checkpoint, setting, 1, 1, defect.plant);
-  const Outcome several = run_on(*checkpoint, setting, defect.cp, defect.sp, defect.plant);
+  const PipelineInput input = input_of(defect, *checkpoint);
+  const Outcome one = run_on(*checkpoint, input, 1, 1, defect.plant);
+  const Outcome several = run_on(*checkpoint, input, defect.cp, defect.sp, defect.plant);
   // What the processes of one run contradict each other in, they say themselves.
   const std::string verdict =
       several.ladder.contradictions.empty()
@@ -70,10 +77,10 @@ INSTANTIATE_TEST_SUITE_P(Defects, NegativeControl, testing::ValuesIn(defects()))
 TEST(StageLadderOfARun, IsTheSameOnEverySoundMesh) {
   for (const char* name : {"tiny-2b", "tiny-5b"}) {
     const TinyCheckpoint checkpoint(name);
-    const PipelineSetting setting{.checkpoint = name};
-    const Outcome one = run_on(*checkpoint, setting, 1, 1, nullptr);
+    const PipelineInput input = pipeline_input(*checkpoint, {.checkpoint = name});
+    const Outcome one = run_on(*checkpoint, input, 1, 1, nullptr);
     for (const auto& [cp, sp] : {std::pair{1, 3}, std::pair{2, 2}}) {
-      const Outcome several = run_on(*checkpoint, setting, cp, sp, nullptr);
+      const Outcome several = run_on(*checkpoint, input, cp, sp, nullptr);
       EXPECT_EQ(several.ladder.contradictions, std::vector<std::string>{});
       EXPECT_EQ(first_difference(one.ladder, several.ladder), std::nullopt) << cp << " x " << sp;
     }

@@ -24,7 +24,8 @@ TEST_P(PipelineOnAMesh, EveryCpTimesSpGivesTheBytesOfOneProcess) {
   CpuOps ops(pool);
   IdentityExchange alone;
   OneWorker one;
-  const PipelineResult wanted = run_pipeline(*checkpoint, setting, {alone, one, ops});
+  const PipelineInput input = pipeline_input(*checkpoint, setting);
+  const PipelineResult wanted = run_pipeline(*checkpoint, input, {alone, one, ops});
   ASSERT_EQ(wanted.frames.sizes(), at::IntArrayRef({16, 112, 160, 3}));
   struct Case {
     int cp;
@@ -49,7 +50,7 @@ TEST_P(PipelineOnAMesh, EveryCpTimesSpGivesTheBytesOfOneProcess) {
         check_agreement(groups.world, "latents", short_hash(state.latents_LCYX));
       };
       const PipelineResult made =
-          run_pipeline(*checkpoint, setting, {*exchange, work, own_ops, agree});
+          run_pipeline(*checkpoint, input, {*exchange, work, own_ops, agree});
       EXPECT_TRUE(same_bytes(made.latents, wanted.latents)) << "rank " << groups.mesh.rank;
       EXPECT_EQ(made.frames.defined(), groups.mesh.rank == 0);
       if (groups.mesh.rank == 0) {

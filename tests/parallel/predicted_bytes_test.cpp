@@ -102,7 +102,7 @@ TEST(WorkBytes, AreCountedWhereTheyLeave) {
     predictions[groups.mesh.cp_rank()] = at::empty({10});
     work.share_branches(shape, predictions);
     work.run_tiles(jobs, [&](int64_t i) {
-      return at::empty(jobs[i].frames.sizes, at::TensorOptions().dtype(at::kByte));
+      return at::empty(jobs[i].result.sizes, at::TensorOptions().dtype(at::kByte));
     });
     // The larger tile is rank 0's, the other rank 1's.
     const int rank = groups.mesh.rank;

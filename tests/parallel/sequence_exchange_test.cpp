@@ -111,6 +111,39 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ThirtyHeadsRotaryFp32", {.heads = 30, .head_dim = 16, .rotary = true}, at::kFloat}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
+class SequenceExchangeOfAKind : public testing::TestWithParam<Case> {};
+
+TEST_P(SequenceExchangeOfAKind, EqualsOneRankOnOneToSevenRanks) {
+  Reference reference(GetParam().tiny, GetParam().dtype);
+  reference.add(kLarge, 37);       // 577 rows: the last block is one row
+  reference.add({1, 10, 18}, 37);  // 217 rows: fewer blocks than ranks
+  reference.add({2, 10, 18}, 37);  // the video of another length, then the first again
+  reference.add(kLarge, 37);
+  for (const SequenceMode mode : kSequenceModes) {
+    for (int ranks : {1, 2, 3, 7}) reference.expect_equal_on(ranks, mode);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, SequenceExchangeOfAKind,
+    testing::Values(
+        Case{
+            "ImageToVideoFp32", {.rotary = true, .conditioned = true, .learned = true}, at::kFloat},
+        Case{"ImageToVideoBf16",
+             {.rotary = true, .conditioned = true, .learned = true},
+             at::kBFloat16},
+        Case{"TemporalPatchesFp32", {.rotary = true, .patch_size_t = 2}, at::kFloat},
+        Case{"TemporalPatchesBf16", {.rotary = true, .patch_size_t = 2}, at::kBFloat16},
+        Case{"TemporalPatchesAndOfsFp32",
+             {.heads = 5, .rotary = true, .conditioned = true, .patch_size_t = 2, .ofs = true},
+             at::kFloat},
+        Case{"TemporalPatchesAndOfsBf16",
+             {.rotary = true, .conditioned = true, .patch_size_t = 2, .ofs = true},
+             at::kBFloat16},
+        Case{"ControlSincosFp32", {.conditioned = true}, at::kFloat},
+        Case{"ControlRotaryBf16", {.rotary = true, .conditioned = true}, at::kBFloat16}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
 TEST(SequenceExchange, SeveralHeadGroupsEqualOne) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     Reference reference({.heads = 5, .rotary = true}, dtype);

@@ -16,6 +16,10 @@ struct TinyConfig {
   int64_t head_dim = 64;
   bool rotary = false;
   int64_t layers = 2;
+  bool conditioned = false;  // twice the channels in: image-to-video, control
+  bool learned = false;      // positions of 3 latent frames of 10 x 18 patches, with 37 text rows
+  int64_t patch_size_t = 0;
+  bool ofs = false;
 };
 TransformerConfig tiny_transformer_config(const TinyConfig& tiny);
 
@@ -23,7 +27,7 @@ TransformerConfig tiny_transformer_config(const TinyConfig& tiny);
 void write_random_checkpoint(const std::filesystem::path& folder, const TransformerConfig& config,
                              uint64_t seed);
 
-// One forward pass's inputs, random; latents are [frames, in_channels, 2 * height, 2 * width].
+// One forward pass's inputs, random; latents of that grid of patches.
 struct ForwardInputs {
   at::Tensor latents_LCYX;
   at::Tensor text_TE;

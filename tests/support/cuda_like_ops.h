@@ -30,7 +30,8 @@ class CudaLikeOps final : public PassingOps {
   }
   at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
     const int64_t frames = x.size(1) - weights.weight.size(2) + 1;
-    const int64_t output = weights.weight.size(0) * frames * x.size(2) * x.size(3);
+    const int64_t output = weights.weight.size(0) * frames * (x.size(2) / weights.stride) *
+                           (x.size(3) / weights.stride);
     const at::Tensor workspace = at::empty({x.numel() + output}, x.options());
     return inner_.convolution(x, weights);
   }

@@ -106,6 +106,13 @@ std::vector<GoldenCase> golden_cases(const std::string& checkpoint, const std::s
   return cases;
 }
 
+GoldenCase golden_case(const std::string& checkpoint, const std::string& name) {
+  for (const GoldenCase& golden : golden_cases(checkpoint, name.substr(0, name.find('.')))) {
+    if (golden.name() == name) return golden;
+  }
+  throw std::runtime_error(checkpoint + " has no golden case " + name);
+}
+
 Difference difference(const at::Tensor& found, const at::Tensor& wanted) {
   if (found.sizes() != wanted.sizes()) {
     throw std::runtime_error("found " + shape_text(found.sizes()) + ", wanted " +

@@ -42,6 +42,8 @@ class GoldenCase {
 std::filesystem::path golden_recipe(const std::string& checkpoint);
 // All cases of a recipe that are of this kind; throws when there is none.
 std::vector<GoldenCase> golden_cases(const std::string& checkpoint, const std::string& kind);
+// The one of this name, "<kind>.<variant>"; throws when there is none.
+GoldenCase golden_case(const std::string& checkpoint, const std::string& name);
 
 // In double; both relative to `wanted`.
 struct Difference {

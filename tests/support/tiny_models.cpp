@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+#include "core/base/random.h"
+
 namespace cogvx::test {
 namespace {
 
@@ -14,6 +16,13 @@ Checkpoint write_and_open(const std::string& name, const std::filesystem::path& 
   std::filesystem::create_directories(dir / "tokenizer");
   std::ofstream(dir / "tokenizer" / "spiece.model") << "not a model";
   return open_checkpoint(dir);
+}
+
+Task golden_task(const std::string& name) {
+  for (const Task task : {Task::kImageToVideo, Task::kVideoToVideo, Task::kControl}) {
+    if (task_name(task) == name) return task;
+  }
+  return Task::kTextToVideo;
 }
 
 }  // namespace
@@ -29,6 +38,11 @@ Transformer load_transformer(const Checkpoint& checkpoint, at::ScalarType dtype,
 VaeDecoder load_vae(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops) {
   WeightMap weights(checkpoint.dir / "vae", "diffusion_pytorch_model");
   return VaeDecoder(checkpoint.vae, weights, dtype, ops);
+}
+
+VaeEncoder load_vae_encoder(const Checkpoint& checkpoint, at::ScalarType dtype, Ops& ops) {
+  WeightMap weights(checkpoint.dir / "vae", "diffusion_pytorch_model");
+  return VaeEncoder(checkpoint.vae, weights, dtype, ops);
 }
 
 at::Tensor encode_ids(const Checkpoint& checkpoint, const at::Tensor& ids_1T, at::ScalarType dtype,
@@ -50,6 +64,14 @@ at::Tensor decode_video(const Checkpoint& checkpoint, const VaeDecoder& decoder,
   return ops.download(blend_tiles(layout, std::move(tiles), ops)).unsqueeze(0);
 }
 
+at::Tensor encode_moments(const Checkpoint& checkpoint, const VaeEncoder& encoder,
+                          const at::Tensor& pixels_1CTYX, bool tiling) {
+  OneWorker work;
+  const TileSize tile = tiling ? default_tile(checkpoint.vae) : TileSize{};
+  const at::Tensor pixels = pixels_1CTYX.squeeze(0).to(encoder.dtype());
+  return encode_video({tile, encoder, work}, pixels, Monitor{}).unsqueeze(0);
+}
+
 Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& params, uint64_t seed,
                        at::ScalarType dtype) {
   Request request;
@@ -61,7 +83,12 @@ Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& param
   request.steps = params.at("steps");
   request.guidance_scale = params.at("guidance_scale");
   request.dynamic_cfg = params.at("dynamic_cfg");
-  request.scheduler = checkpoint.scheduler;
+  request.scheduler =
+      params.contains("scheduler_config")
+          ? parse_scheduler_config(params.at("scheduler_config"), "scheduler_config")
+          : checkpoint.scheduler;
+  request.task = golden_task(params.value("task", "t2v"));
+  request.strength = params.value("strength", 1.0);
   request.seed = seed;
   request.dtype = dtype;
   if (params.at("tiling").get<bool>()) request.vae_tile = default_tile(checkpoint.vae);
@@ -69,16 +96,40 @@ Request golden_request(const Checkpoint& checkpoint, const nlohmann::json& param
   return request;
 }
 
+at::Tensor golden_rgb(const Request& request, const GoldenCase& golden) {
+  if (request.task == Task::kTextToVideo) return {};
+  if (request.task == Task::kImageToVideo) return golden.input("image").unsqueeze(0);
+  return golden.input("video");
+}
+
+Conditions golden_conditions(const Request& request, const Checkpoint& checkpoint,
+                             const VaeEncoder& encoder, const at::Tensor& rgb_FHW3,
+                             at::Generator& generator) {
+  OneWorker work;
+  return encode_input(
+      {request, checkpoint.vae, encoder, latent_shape(request, checkpoint).frames, work}, rgb_FHW3,
+      generator, Monitor{});
+}
+
 DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
                             Transformer& transformer, const TextStates& text) {
+  return run_denoise(request, checkpoint, transformer, text, {{}, make_generator(request.seed)});
+}
+
+DenoisedLatents run_denoise(const Request& request, const Checkpoint& checkpoint,
+                            Transformer& transformer, const TextStates& text,
+                            const GoldenInput& input) {
   OneWorker work;
-  DenoiseState state = initial_state(request, latent_shape(request, checkpoint), work);
+  DenoiseState state = initial_state(request, latent_shape(request, checkpoint), work,
+                                     {input.generator, input.conditions.video_LCYX});
   DenoisedLatents latents{.initial = state.latents_LCYX.unsqueeze(0), .first = {}, .final = {}};
   IdentityExchange exchange;
   const auto after_step = [&](const DenoiseState& now) {
     if (now.next_step == 1) latents.first = now.latents_LCYX.unsqueeze(0);
   };
-  denoise({request, transformer, text, exchange, work, after_step}, state, Monitor{});
+  denoise(
+      {request, transformer, text, exchange, work, after_step, {}, input.conditions.channels_LCYX},
+      state, Monitor{});
   latents.final = state.latents_LCYX.unsqueeze(0);
   return latents;
 }

@@ -142,19 +142,21 @@ at::Tensor CpuOps::convolution(const at::Tensor& x_CTYX, const ConvWeights& w) {
   const int64_t kernel_frames = w.weight.size(2);
   const int64_t channels = w.weight.size(0);
   const int64_t frames = x_CTYX.size(1) - kernel_frames + 1;
-  const int64_t pad_y = (w.weight.size(3) - 1) / 2;
-  const int64_t pad_x = (w.weight.size(4) - 1) / 2;
+  const int64_t kernel_y = w.weight.size(3), pad_y = w.padding(kernel_y);
+  const int64_t kernel_x = w.weight.size(4), pad_x = w.padding(kernel_x);
   const int64_t blocks = channels >= kWideChannels && channels % 2 == 0 ? 2 : 1;
   const int64_t block = channels / blocks;
   at::Tensor y_CTYX =
-      at::empty({channels, frames, x_CTYX.size(2), x_CTYX.size(3)}, x_CTYX.options());
+      at::empty({channels, frames, (x_CTYX.size(2) + 2 * pad_y - kernel_y) / w.stride + 1,
+                 (x_CTYX.size(3) + 2 * pad_x - kernel_x) / w.stride + 1},
+                x_CTYX.options());
   pool_.run(frames * blocks, [&](int64_t unit) {
     const int64_t frame = unit / blocks;
     const int64_t first = unit % blocks * block;
     const at::Tensor x = x_CTYX.narrow(1, frame, kernel_frames).unsqueeze(0);
     const at::Tensor y = at::mkldnn_convolution(x.contiguous(), w.weight.narrow(0, first, block),
                                                 w.bias.narrow(0, first, block), {0, pad_y, pad_x},
-                                                {1, 1, 1}, {1, 1, 1}, /*groups=*/1);
+                                                {1, w.stride, w.stride}, {1, 1, 1}, /*groups=*/1);
     y_CTYX.narrow(0, first, block).select(1, frame).copy_(y.squeeze(0).select(1, 0));
   });
   return y_CTYX;

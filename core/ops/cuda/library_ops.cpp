@@ -100,11 +100,12 @@ void CudaOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun
 // GPU only: guarded by the allocator's count of refusals: libtorch takes the next plan where one
 // gets no workspace, which would be other bytes.
 at::Tensor CudaOps::convolution(const at::Tensor& x_CTYX, const ConvWeights& w) {
-  const int64_t pad_y = (w.weight.size(3) - 1) / 2, pad_x = (w.weight.size(4) - 1) / 2;
+  const int64_t pad_y = w.padding(w.weight.size(3)), pad_x = w.padding(w.weight.size(4));
   const int64_t refusals = refusals_of_memory(device_);
-  at::Tensor y = at::cudnn_convolution(
-      x_CTYX.unsqueeze(0).contiguous(), w.weight, {0, pad_y, pad_x}, {1, 1, 1}, {1, 1, 1},
-      /*groups=*/1, /*benchmark=*/false, /*deterministic=*/true, /*allow_tf32=*/false);
+  at::Tensor y = at::cudnn_convolution(x_CTYX.unsqueeze(0).contiguous(), w.weight,
+                                       {0, pad_y, pad_x}, {1, w.stride, w.stride}, {1, 1, 1},
+                                       /*groups=*/1, /*benchmark=*/false, /*deterministic=*/true,
+                                       /*allow_tf32=*/false);
   if (refusals_of_memory(device_) != refusals)
     throw MemoryError(
         "CUDA: a convolution's plan got no workspace, and another plan would give other bytes; "

@@ -5,6 +5,7 @@
 
 #include "core/base/errors.h"
 #include "core/base/random.h"
+#include "core/pipeline/request.h"
 #include "tests/support/golden.h"
 
 namespace cogvx {
@@ -40,6 +41,69 @@ TEST(SchedulerGolden, AlphaTablesAgreeWithDiffusers) {
       EXPECT_EQ(alphas.scalar_type(), golden.output("alphas_cumprod." + name).scalar_type());
       EXPECT_TRUE(agrees(golden, "alphas_cumprod." + name, alphas,
                          is_fp32_table(config) ? kTwoUlps : Limits{1e-15, 1e-15}));
+    }
+  }
+}
+
+TEST(SchedulerGolden, GenericAlphaTablesAgreeWithDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers-more", "generic_tables")) {
+    for (const auto& [name, config] : golden.params().at("configs").items()) {
+      const at::Tensor alphas = cumulative_alphas(parse(config, "DDIMScheduler"));
+      EXPECT_EQ(alphas.scalar_type(), at::kFloat);
+      EXPECT_TRUE(agrees(golden, "alphas_cumprod." + name, alphas, kAfterTwoUlps)) << name;
+    }
+  }
+}
+
+TEST(SchedulerGolden, GenericTimestepsAreThoseOfDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers-more", "generic_timesteps")) {
+    for (const std::string spacing : golden.params().at("spacings")) {
+      for (const int64_t steps : golden.params().at("steps")) {
+        const SchedulerConfig config = parse({{"timestep_spacing", spacing}}, "DDIMScheduler");
+        const std::string name = spacing + "." + std::to_string(steps);
+        EXPECT_TRUE(same_bytes(at::tensor(inference_timesteps(config, steps), at::kLong),
+                               golden.output(name)))
+            << name;
+      }
+    }
+  }
+}
+
+TEST(SchedulerGolden, AddedNoiseIsThatOfDiffusers) {
+  int compared = 0;
+  for (const GoldenCase& golden : golden_cases("schedulers-more", "add_noise")) {
+    const json& config = golden.params().at("config");
+    const std::string class_name = config.at("_class_name");
+    const Scheduler scheduler(parse(config, class_name.c_str()), 50);
+    for (const auto& [name, dtype] :
+         {std::pair{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}}) {
+      for (const int64_t timestep : golden.params().at("timesteps")) {
+        const at::Tensor noisy = scheduler.add_noise(golden.input("sample").to(dtype),
+                                                     golden.input("noise").to(dtype), timestep);
+        EXPECT_EQ(noisy.scalar_type(), dtype);
+        const std::string output = std::string(name) + ".t" + std::to_string(timestep);
+        EXPECT_TRUE(agrees(golden, output, noisy.to(at::kFloat),
+                           class_name == "DDIMScheduler" ? kAfterTwoUlps : kTight));
+        ++compared;
+      }
+    }
+  }
+  EXPECT_EQ(compared, 4 * 3 * 6);
+}
+
+TEST(SchedulerGolden, AStrengthLeavesTheTimestepsOfDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers-more", "strength")) {
+    const SchedulerConfig config = parse(golden.params().at("config"), "CogVideoXDPMScheduler");
+    for (const json& row : golden.params().at("rows")) {
+      const int64_t steps = row.at("steps");
+      Request request;
+      request.steps = steps;
+      request.strength = row.at("strength");
+      const int64_t skipped = request.skipped_steps();
+      EXPECT_EQ(steps - skipped, row.at("steps_counted")) << row;
+      EXPECT_TRUE(same_bytes(at::tensor(Scheduler(config, steps, skipped).timesteps(), at::kLong),
+                             golden.output(row.at("name"))))
+          << row;
     }
   }
 }
@@ -106,6 +170,27 @@ void follow(const GoldenCase& golden, const char* class_name) {
 TEST(SchedulerGolden, DdimStepsAgreeWithDiffusers) {
   for (const GoldenCase& golden : golden_cases("schedulers", "ddim"))
     follow(golden, "CogVideoXDDIMScheduler");
+}
+
+TEST(SchedulerGolden, GenericDdimStepsAgreeWithDiffusers) {
+  for (const GoldenCase& golden : golden_cases("schedulers-more", "generic_ddim")) {
+    const json& p = golden.params();
+    const at::ScalarType dtype = p.at("sample_dtype") == "bf16" ? at::kBFloat16 : at::kFloat;
+    const Scheduler scheduler(parse(p.at("config"), "DDIMScheduler"), p.at("steps"));
+    ASSERT_TRUE(
+        same_bytes(at::tensor(scheduler.timesteps(), at::kLong), golden.output("timesteps")));
+    SchedulerMemory memory;
+    at::Tensor sample = golden.input("sample").to(dtype);
+    for (int64_t i = 0; i < std::ssize(scheduler.timesteps()); ++i) {
+      const at::Tensor previous =
+          scheduler.step(i, golden.input("model_output", i), sample, memory, NoiseDraw());
+      const std::string name = "prev_sample." + std::to_string(i);
+      if (golden.has_output(name)) {
+        EXPECT_TRUE(agrees(golden, name, previous.to(at::kFloat), kAfterTwoUlps));
+      }
+      sample = previous.to(dtype);
+    }
+  }
 }
 
 TEST(SchedulerGolden, DpmStepsAgreeWithDiffusers) {

@@ -97,6 +97,12 @@ std::vector<Call> all_calls() {
          return o.convolution(values("x", {24, 7, 19, 23}, t),
                               {values("weight", {130, 24, 3, 3, 3}, t), values("bias", {130}, t)});
        }},
+      {"convolution with a stride",
+       [](Ops& o, at::ScalarType t) {
+         return o.convolution(values("x", {130, 3, 19, 23}, t),
+                              {values("weight", {130, 130, 1, 3, 3}, t), values("bias", {130}, t),
+                               /*stride=*/2});
+       }},
       {"1x1 convolution",
        [](Ops& o, at::ScalarType t) {
          return o.convolution(values("x", {16, 3, 19, 23}, t),

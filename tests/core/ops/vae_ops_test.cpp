@@ -30,6 +30,23 @@ TEST_P(VaeOps, ConvolutionAgreesWithAtenInDouble) {
   }
 }
 
+// The encoder's downsampling: what it wants around a frame, the caller has put there.
+TEST_P(VaeOps, AConvolutionWithAStridePadsNothing) {
+  for (const int64_t channels : {6, 128}) {
+    for (const auto& [frames, height, width] :
+         std::vector<std::array<int64_t, 3>>{{1, 3, 3}, {3, 9, 6}, {2, 4, 7}}) {
+      const at::Tensor x = own("conv.x", {channels, frames, height, width});
+      const ConvWeights w{own("conv.weight", {channels, channels, 1, 3, 3}, 0, 0.1),
+                          own("conv.bias", {channels}), /*stride=*/2};
+      const at::Tensor exact = at::conv3d(x.to(at::kDouble).unsqueeze(0), w.weight.to(at::kDouble),
+                                          w.bias.to(at::kDouble), {1, 2, 2})
+                                   .squeeze(0);
+      EXPECT_TRUE(close(ops_.convolution(x, w), exact, rounding_limit(dtype())))
+          << channels << " channels, " << frames << " frames of " << height << " x " << width;
+    }
+  }
+}
+
 // Nearest neighbour as diffusers' SpatialNorm has it: an odd count of frames above one keeps its
 // first frame apart.
 at::Tensor enlarged(const at::Tensor& from_Ctyx, const at::Tensor& like_CTYX) {

@@ -20,6 +20,7 @@ using namespace test;
 // Of the plan: with more a run ends for want of memory, with much less it is refused for nothing.
 constexpr double kMost = 1.15;
 constexpr double kLeast = 0.6;
+constexpr double kEncoderBand = 0.02;  // its plan follows it tensor by tensor
 
 struct Size {
   int64_t width;
@@ -68,6 +69,17 @@ class DeviceMemoryPlan : public testing::Test {
     return peaks;
   }
 
+  int64_t measured_encode(const Checkpoint& checkpoint, const Request& request) {
+    CudaLikeOps ops(device_);
+    const int64_t before = device_bytes();
+    ops.take_peak_bytes();
+    OneWorker work;
+    const VaeEncoder encoder = load_vae_encoder(checkpoint, request.dtype, ops);
+    const at::Tensor pixels = at::zeros({3, request.num_frames, request.height, request.width});
+    encode_video({request.vae_tile, encoder, work}, pixels.to(request.dtype), {});
+    return ops.take_peak_bytes() - before;
+  }
+
   void expect_band(const char* stage, int64_t found, int64_t plan) {
     const double share = static_cast<double>(found) / static_cast<double>(plan);
     RecordProperty(stage, std::to_string(share));
@@ -94,6 +106,11 @@ class DeviceMemoryPlan : public testing::Test {
       expect_band("denoise", found.denoise, plan.denoise);
       expect_band("decode", found.decode, plan.decode);
     }
+    const int64_t encoding = plan_device_encode_video(checkpoint, request, request.num_frames,
+                                                      whole_share(checkpoint, request));
+    EXPECT_NEAR(
+        static_cast<double>(measured_encode(checkpoint, request)) / static_cast<double>(encoding),
+        1, kEncoderBand);
   }
 
   ThreadPool pool_{2};

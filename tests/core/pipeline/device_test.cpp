@@ -48,6 +48,13 @@ class OnADevice : public testing::TestWithParam<Setting> {
     at::Generator generator = at::detail::createCPUGenerator(7);
     return at::randn(sizes, generator).to(dtype());
   }
+  // Of a size that the model has positions for, learned ones where it has any.
+  at::Tensor random_latents() const {
+    const TransformerConfig& c = checkpoint_->transformer;
+    const bool learned = c.use_learned_positional_embeddings;
+    return random({c.patch_size_t > 0 ? 4 : 3, c.in_channels, learned ? c.sample_height : 8,
+                   learned ? c.sample_width : 12});
+  }
   // All that moved since the last call or the test's begin; what the models asked the Ops for, and
   // nothing else, moves.
   DeviceTraffic moved() {
@@ -68,12 +75,14 @@ class OnADevice : public testing::TestWithParam<Setting> {
   DeviceTraffic asked_before_;
 };
 
-TEST_P(OnADevice, ATransformerGivesTheHostsBytesAndDownloadsOnce) {
+using TransformerOnADevice = OnADevice;
+
+TEST_P(TransformerOnADevice, ATransformerGivesTheHostsBytesAndDownloadsOnce) {
   Transformer here = load_transformer(*checkpoint_, dtype(), cpu_);
   Transformer there = load_transformer(*checkpoint_, dtype(), device_);
   EXPECT_EQ(moved().to_host, 0);
   const TransformerConfig& config = checkpoint_->transformer;
-  const at::Tensor latents = random({3, config.in_channels, 8, 12});
+  const at::Tensor latents = random_latents();
   const at::Tensor text = random({config.max_text_seq_length, config.text_embed_dim});
   IdentityExchange exchange_here, exchange_there;
   for (const int64_t timestep : {999, 500}) {
@@ -81,9 +90,11 @@ TEST_P(OnADevice, ATransformerGivesTheHostsBytesAndDownloadsOnce) {
     const at::Tensor found = there.forward(latents, text, timestep, exchange_there);
     EXPECT_TRUE(found.is_cpu());
     EXPECT_TRUE(same_bytes(found, wanted));
-    // Time, text and patches go in each time; the tables of positions the first time.
-    const int64_t tables = config.use_rotary_positional_embeddings ? 2 : 1;
-    EXPECT_EQ(moved(), (DeviceTraffic{timestep == 999 ? 3 + tables : 3, 1}));
+    // Time, ofs, text and patches go in each time; the tables of positions the first time.
+    const int64_t rotary = config.use_rotary_positional_embeddings ? 2 : 0;
+    const int64_t added = rotary == 0 || config.use_learned_positional_embeddings ? 1 : 0;
+    const int64_t inputs = config.ofs_embed_dim > 0 ? 4 : 3;
+    EXPECT_EQ(moved(), (DeviceTraffic{timestep == 999 ? inputs + rotary + added : inputs, 1}));
   }
 }
 
@@ -114,6 +125,34 @@ TEST_P(OnADevice, ADecoderGivesTheHostsBytesAndDownloadsEveryChunkOnce) {
   const auto chunks = static_cast<int64_t>(temporal_chunks(5).size());
   ASSERT_EQ(chunks, 2);
   EXPECT_EQ(moved(), (DeviceTraffic{chunks, chunks}));
+}
+
+TEST_P(OnADevice, AnEncoderGivesTheHostsBytesAndDownloadsEveryChunkOnce) {
+  const at::Tensor pixels = random({3, 17, 24, 40});
+  const Tile whole{0, 0, 24, 40};
+  const VaeEncoder here = load_vae_encoder(*checkpoint_, dtype(), cpu_);
+  const VaeEncoder there = load_vae_encoder(*checkpoint_, dtype(), device_);
+  EXPECT_EQ(moved().to_host, 0);
+  const at::Tensor found = encode_tile(there, pixels, whole);
+  EXPECT_TRUE(found.is_cpu());
+  EXPECT_TRUE(same_bytes(found, encode_tile(here, pixels, whole)));
+  ASSERT_EQ(encoder_chunks(17).size(), 2U);
+  EXPECT_EQ(moved(), (DeviceTraffic{2, 2}));
+}
+
+TEST_P(OnADevice, MomentsOfTilesAreBlendedThereAndAreTheHosts) {
+  const at::Tensor pixels = random({3, 5, 56, 96});
+  OneWorker work;
+  const auto encode = [&](Ops& ops) {
+    const VaeEncoder encoder = load_vae_encoder(*checkpoint_, dtype(), ops);
+    if (&ops == &device_) moved();
+    return encode_video({{48, 80}, encoder, work}, pixels, Monitor{});
+  };
+  const at::Tensor found = encode(device_);
+  // Four tiles of one chunk: there and back, there again, and the moments back.
+  EXPECT_EQ(moved(), (DeviceTraffic{8, 5}));
+  EXPECT_TRUE(found.is_cpu());
+  EXPECT_TRUE(same_bytes(found, encode(cpu_)));
 }
 
 TEST_P(OnADevice, ATextEncoderGivesTheHostsBytesAndDownloadsEveryPromptOnce) {
@@ -202,9 +241,9 @@ class LayerWatch final : public PassingOps {
   std::vector<int64_t> packed_before_use;
 };
 
-TEST_P(OnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBytes) {
+TEST_P(TransformerOnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBytes) {
   const TransformerConfig& config = checkpoint_->transformer;
-  const at::Tensor latents = random({3, config.in_channels, 8, 12});
+  const at::Tensor latents = random_latents();
   const at::Tensor text = random({config.max_text_seq_length, config.text_embed_dim});
   const auto forward = [&](Transformer& transformer) {
     IdentityExchange exchange;
@@ -225,9 +264,9 @@ TEST_P(OnADevice, SequentialOffloadBringsEveryLayerWhenItIsUsedAndGivesTheSameBy
   EXPECT_TRUE(layers.packed.empty());
   EXPECT_LT(device_bytes() - empty, resident / 10);  // norms
   EXPECT_TRUE(same_bytes(forward(transformer), wanted));
-  // Two of time, text, patches, two at the end; per block two for modulation, qkv, out and two of
-  // the feed-forward.
-  const int64_t uses = 6 + 6 * config.num_layers;
+  // Two of time, two of ofs, text, patches, two at the end; per block two for modulation, qkv, out
+  // and two of the feed-forward.
+  const int64_t uses = 6 + (config.ofs_embed_dim > 0 ? 2 : 0) + 6 * config.num_layers;
   // Before them one of each kind whose rows are shared out, for its kernel to be tried.
   const int64_t tried = 7;
   ASSERT_EQ(std::ssize(layers.packed_before_use), uses);
@@ -273,6 +312,13 @@ INSTANTIATE_TEST_SUITE_P(Tiny, OnADevice,
                          testing::Values(Setting{"tiny-2b", at::kFloat},
                                          Setting{"tiny-5b", at::kBFloat16},
                                          Setting{"tiny-30x16", at::kFloat}));
+
+INSTANTIATE_TEST_SUITE_P(Tiny, TransformerOnADevice,
+                         testing::Values(Setting{"tiny-2b", at::kFloat},
+                                         Setting{"tiny-5b", at::kBFloat16},
+                                         Setting{"tiny-30x16", at::kFloat},
+                                         Setting{"tiny-5b-i2v", at::kBFloat16},
+                                         Setting{"tiny-1.5-i2v", at::kFloat}));
 
 }  // namespace
 }  // namespace cogvx

@@ -19,8 +19,11 @@ using testing::HasSubstr;
 // No member has its default.
 Request unusual_request() {
   Request r;
-  r.checkpoint = {"t", "e", "x", "v"};
-  r.task = "i2v";
+  r.checkpoint = {"t", "e", "x", "v", "n"};
+  r.task = Task::kImageToVideo;
+  r.input_sha256 = "p";
+  r.strength = 0.7;
+  r.loras = {{"l", 0.5}, {"m", -1.25}};
   r.prompt = "Straße \"quoted\"\n\xf0\x9f\x8e\x88";
   r.negative_prompt = "blurry";
   r.width = 96;
@@ -39,7 +42,9 @@ Request unusual_request() {
                  .steps_offset = 3,
                  .snr_shift_scale = 1.0 / 3,
                  .rescale_betas_zero_snr = true,
-                 .set_alpha_to_one = false};
+                 .set_alpha_to_one = false,
+                 .clip_sample = true,
+                 .clip_sample_range = 0.5};
   r.seed = 18446744073709551615U;
   r.dtype = at::kBFloat16;
   r.vae_tile = {48, 80};
@@ -75,7 +80,7 @@ std::vector<json::json_pointer> leaves(const json& value) {
 
 TEST(Request, AMissingKeyIsADataErrorThatNamesTheFileAndTheKey) {
   const json whole = request_to_json(unusual_request());
-  EXPECT_EQ(leaves(whole).size(), 30U);
+  EXPECT_EQ(leaves(whole).size(), 39U);
   for (const json::json_pointer& path : leaves(whole)) {
     json cut = whole;
     cut.at(path.parent_pointer()).erase(path.back());
@@ -92,7 +97,7 @@ TEST(Request, AValueOfAnotherTypeIsADataError) {
     changed[path] = json::array();
     EXPECT_THROW(request_from_json(changed, "saved.json"), DataError) << path;
   }
-  for (const char* path : {"/dtype", "/scheduler/class", "/scheduler/timestep_spacing"}) {
+  for (const char* path : {"/dtype", "/task", "/scheduler/class", "/scheduler/timestep_spacing"}) {
     json changed = whole;
     changed[json::json_pointer(path)] = "unheard of";
     EXPECT_THAT(data_error([&] { request_from_json(changed, "saved.json"); }),
@@ -121,6 +126,9 @@ TEST(Request, NumbersOutsideTheirRangesAreDataErrorsThatNameTheKey) {
       {"/steps", {0, 100001, -1e300}},
       {"/guidance_scale", {"6", json(), std::numeric_limits<double>::infinity()}},
       {"/dynamic_cfg", {1, "true"}},
+      {"/strength", {0, 1.01, "1"}},
+      {"/loras", {"none", json::array({1})}},
+      {"/scheduler/clip_sample_range", {0, -1}},
       {"/seed", {-1, 1.5, 1e300}},
       {"/vae_tile/height", {-1, 8193, 0}},
       {"/vae_tile/width", {-1, 8193, 0}},
@@ -170,7 +178,7 @@ TEST(Request, EveryMemberCanDiffer) {
   other.width = other.height = 16;
   other.num_frames = 1;
   other.dynamic_cfg = false;
-  EXPECT_EQ(request_differences(unusual_request(), other).size(), 30U - 4U);
+  EXPECT_EQ(request_differences(unusual_request(), other).size(), 39U - 5U);
 }
 
 TEST(Request, GuidanceStartsAboveOne) {
@@ -179,6 +187,21 @@ TEST(Request, GuidanceStartsAboveOne) {
   EXPECT_FALSE(request.uses_guidance());
   request.guidance_scale = 1.0001;
   EXPECT_TRUE(request.uses_guidance());
+}
+
+TEST(Request, RowsAreCountedByTheKindsPatches) {
+  const auto rows = [](const TransformerConfig& config, int64_t width, int64_t height,
+                       int64_t frames) {
+    Checkpoint checkpoint;
+    checkpoint.transformer = config;
+    Request r;
+    r.width = width;
+    r.height = height;
+    r.num_frames = frames;
+    return joint_rows(r, checkpoint);
+  };
+  EXPECT_EQ(rows({}, 720, 480, 49), 17776);
+  EXPECT_EQ(rows({.patch_size_t = 2}, 1360, 768, 85), 45106);  // 22 latent frames
 }
 
 }  // namespace

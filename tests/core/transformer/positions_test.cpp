@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "core/base/errors.h"
 #include "tests/support/golden.h"
 
 namespace cogvx {
@@ -119,6 +120,75 @@ TEST(Positions, RotaryGridLiesInTheTrainedOneAsInTheReference) {
     expect_range(tables, 0, (c.height - 1) * c.width, 16, c.top, c.bottom * (h - 1) / h);
     expect_range(tables, 0, c.width - 1, 40, c.left, c.right * (w - 1) / w);
   }
+}
+
+TransformerConfig slice_config() {
+  TransformerConfig config = rotary_config();
+  config.patch_size_t = 2;
+  config.sample_height = 96;
+  config.sample_width = 170;
+  config.sample_frames = 81;
+  return config;
+}
+
+TransformerConfig learned_config() {
+  TransformerConfig config = rotary_config();
+  config.in_channels = 32;
+  config.use_learned_positional_embeddings = true;
+  return config;
+}
+
+TEST(Positions, TheSliceGridIsWholeNumbersWhateverTheTrainedSize) {
+  TransformerConfig config = slice_config();
+  const RotaryTables tables = rotary_positions(config, {11, 48, 85});
+  expect_range(tables, 0, 10 * 48 * 85, 0, 0, 10);
+  expect_range(tables, 0, 47 * 85, 16, 0, 47);
+  expect_range(tables, 0, 84, 40, 0, 84);
+  config.sample_height = config.sample_width = 300;
+  EXPECT_TRUE(same_bytes(rotary_positions(config, {11, 48, 85}).cos, tables.cos));
+}
+
+TEST(Positions, OnlyTheTrainedFramesHaveLearnedPositions) {
+  TransformerConfig config = learned_config();
+  EXPECT_EQ(added_positions(config, {13, 30, 45}), AddedPositions::kLearned);
+  for (const int64_t frames : {1, 12, 14})
+    EXPECT_EQ(added_positions(config, {frames, 30, 45}), AddedPositions::kSincos) << frames;
+  config.sample_frames = 50;  // 13 latent frames of 50 count as 49 in diffusers
+  EXPECT_EQ(added_positions(config, {13, 30, 45}), AddedPositions::kSincos);
+  EXPECT_EQ(added_positions(rotary_config(), {13, 30, 45}), AddedPositions::kNone);
+  EXPECT_EQ(added_positions(TransformerConfig{}, {13, 30, 45}), AddedPositions::kSincos);
+}
+
+std::string usage_error(const TransformerConfig& config, const LatentExtent& latents,
+                        int64_t text_rows = 226) {
+  try {
+    check_positions(config, latents, text_rows);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Positions, LatentsThatHaveNoneAreUsageErrors) {
+  EXPECT_EQ(usage_error(slice_config(), {22, 96, 170}), "");
+  EXPECT_EQ(usage_error(slice_config(), {22, 98, 160}),
+            "the latents are 98x160 (height x width, an eighth of the pixels), this model's "
+            "positions end at 96x170; use a smaller size");
+  EXPECT_NE(usage_error(slice_config(), {22, 96, 172}), "");
+  EXPECT_EQ(usage_error(slice_config(), {21, 96, 170}),
+            "the latents have 21 frames, this model takes them by twos; use an even number");
+  EXPECT_EQ(usage_error(learned_config(), {13, 60, 90}), "");
+  EXPECT_EQ(usage_error(learned_config(), {14, 60, 90}), "");
+  EXPECT_EQ(usage_error(learned_config(), {13, 60, 88}),
+            "the latents are 60x88 (height x width, an eighth of the pixels), this model's learned "
+            "positions are for 60x90 alone; use that size");
+  EXPECT_EQ(usage_error(learned_config(), {13, 60, 90}, 225),
+            "the text has 225 rows, this model's learned positions are for 226 alone; use that "
+            "length");
+  EXPECT_EQ(usage_error(rotary_config(), {13, 98, 300}, 20), "");
+  EXPECT_EQ(usage_error(rotary_config(), {13, 61, 90}),
+            "the latents are 61x90 (height x width, an eighth of the pixels), this model's patches "
+            "are 2x2; use multiples of that");
 }
 
 }  // namespace

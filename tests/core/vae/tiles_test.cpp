@@ -36,6 +36,15 @@ TEST(TemporalChunks, CoverAllFramesWithoutGaps) {
   }
 }
 
+TEST(EncoderChunks, TheFirstTakesWhatIsLeftOver) {
+  EXPECT_EQ(encoder_chunks(1), (Ranges{{0, 1}}));
+  EXPECT_EQ(encoder_chunks(7), (Ranges{{0, 7}}));
+  EXPECT_EQ(encoder_chunks(8), (Ranges{{0, 8}}));
+  EXPECT_EQ(encoder_chunks(13), (Ranges{{0, 13}}));
+  EXPECT_EQ(encoder_chunks(18), (Ranges{{0, 10}, {10, 18}}));
+  EXPECT_EQ(encoder_chunks(49), (Ranges{{0, 9}, {9, 17}, {17, 25}, {25, 33}, {33, 41}, {41, 49}}));
+}
+
 std::vector<int64_t> tops(const TileLayout& layout) {
   std::vector<int64_t> found;
   for (size_t i = 0; i < layout.tiles.size(); i += static_cast<size_t>(layout.columns))
@@ -66,6 +75,34 @@ TEST(PlanTiles, LargeVideoIsTwentyTiles) {
   const TileLayout layout = plan_tiles({240, 360}, 96, 170);
   EXPECT_EQ(layout.tiles.size(), 20U);
   EXPECT_EQ(layout.columns, 5);
+}
+
+TEST(PlanTiles, EncodingCutsPixelsWhereDecodingCutsTheirLatents) {
+  for (const auto& [tile, height, width] : {std::tuple{TileSize{240, 360}, 480, 720},
+                                            {TileSize{240, 360}, 768, 1360},
+                                            {TileSize{48, 40}, 112, 96},
+                                            {TileSize{48, 80}, 48, 88},
+                                            {TileSize{48, 80}, 48, 80},
+                                            {TileSize{}, 480, 720}}) {
+    const TileLayout decoded = plan_tiles(tile, height / 8, width / 8);
+    const TileLayout encoded = plan_encoder_tiles(tile, height, width);
+    EXPECT_EQ(encoded.columns, decoded.columns);
+    EXPECT_EQ(encoded.blend_height * 8, decoded.blend_height);
+    EXPECT_EQ(encoded.blend_width * 8, decoded.blend_width);
+    EXPECT_EQ(encoded.kept_height * 8, decoded.kept_height);
+    EXPECT_EQ(encoded.kept_width * 8, decoded.kept_width);
+    ASSERT_EQ(encoded.tiles.size(), decoded.tiles.size());
+    for (size_t i = 0; i < encoded.tiles.size(); ++i) {
+      EXPECT_EQ(encoded.tiles[i].top, decoded.tiles[i].top * 8);
+      EXPECT_EQ(encoded.tiles[i].left, decoded.tiles[i].left * 8);
+      EXPECT_EQ(encoded.tiles[i].height, decoded.tiles[i].height * 8);
+      EXPECT_EQ(encoded.tiles[i].width, decoded.tiles[i].width * 8);
+    }
+  }
+  const TileLayout trained = plan_encoder_tiles({240, 360}, 480, 720);
+  EXPECT_EQ(trained.blend_height, 5);
+  EXPECT_EQ(trained.blend_width, 9);
+  EXPECT_EQ(largest_tile(trained).height, 240);
 }
 
 TEST(PlanTiles, NoLargerThanATileIsOnePiece) {
@@ -139,6 +176,9 @@ TEST(Frames, ArithmeticOfTheReference) {
   EXPECT_EQ(decoded_frames(21), 81);
   EXPECT_EQ(decoded_frames(22), 88);
   EXPECT_EQ(decoded_frames(41), 161);
+  for (const auto& [frames, latent] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {2, 1}, {4, 1}, {5, 2}, {8, 2}, {9, 3}, {13, 4}, {49, 13}, {81, 21}, {85, 22}})
+    EXPECT_EQ(encoded_frames(frames), latent) << frames << " frames";
   const Checkpoint checkpoint;
   for (const auto& [frames, latent] : std::vector<std::pair<int64_t, int64_t>>{
            {1, 1}, {8, 2}, {9, 3}, {49, 13}, {50, 13}, {53, 14}, {81, 21}, {161, 41}}) {

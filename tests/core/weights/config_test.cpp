@@ -55,12 +55,18 @@ TEST(Config, ValuesAreRead) {
                                                         {"num_layers", 42},
                                                         {"use_rotary_positional_embeddings", true},
                                                         {"norm_eps", 1e-4},
-                                                        {"patch_size_t", 2}},
+                                                        {"patch_size_t", 2},
+                                                        {"patch_bias", false},
+                                                        {"ofs_embed_dim", 512},
+                                                        {"in_channels", 32}},
                                                        "c");
   EXPECT_EQ(t.width(), 3072);
   EXPECT_EQ(t.num_layers, 42);
   EXPECT_EQ(t.norm_eps, 1e-4);
   EXPECT_EQ(t.patch_size_t, 2);
+  EXPECT_EQ(t.patch_elements(), 8);
+  EXPECT_EQ(t.ofs_embed_dim, 512);
+  EXPECT_EQ(t.in_channels, 32);
   EXPECT_TRUE(t.use_rotary_positional_embeddings);
   const SchedulerConfig s = parse_scheduler_config({{"_class_name", "CogVideoXDPMScheduler"},
                                                     {"timestep_spacing", "trailing"},
@@ -89,6 +95,15 @@ TEST(Config, WrongTypesAndAbsurdNumbersAreDataErrorsThatNameTheKey) {
       {Kind::kTransformer, "attention_head_dim", 63},
       {Kind::kTransformer, "attention_head_dim", 100000},
       {Kind::kTransformer, "patch_size", 0},
+      {Kind::kTransformer, "patch_size_t", 1},
+      {Kind::kTransformer, "patch_size_t", 0},
+      {Kind::kTransformer, "patch_size_t", 4},
+      {Kind::kTransformer, "patch_size_t", "2"},
+      {Kind::kTransformer, "patch_bias", false},
+      {Kind::kTransformer, "in_channels", 33},
+      {Kind::kTransformer, "in_channels", 48},
+      {Kind::kTransformer, "ofs_embed_dim", 256},
+      {Kind::kTransformer, "ofs_embed_dim", -512},
       {Kind::kTransformer, "norm_eps", "small"},
       {Kind::kTransformer, "norm_eps", infinity},
       {Kind::kTransformer, "norm_eps", -1e-5},
@@ -122,6 +137,54 @@ TEST(Config, WrongTypesAndAbsurdNumbersAreDataErrorsThatNameTheKey) {
     EXPECT_THAT(error, HasSubstr("the file: '" + std::string(key) + "'")) << value;
     EXPECT_THAT(error, HasSubstr("wanted")) << value;
   }
+}
+
+json patched(json config, const json& patch) {
+  config.update(patch);
+  return config;
+}
+
+// The published configs, but for depth and width, with keys that are not ours.
+TEST(Config, EveryKindIsAccepted) {
+  const json rotary = {{"use_rotary_positional_embeddings", true}, {"patch_bias", nullptr}};
+  const json of_1_5 = patched(rotary, {{"patch_size_t", 2},
+                                       {"patch_bias", false},
+                                       {"use_learned_positional_embeddings", false},
+                                       {"sample_height", 300},
+                                       {"sample_width", 300},
+                                       {"sample_frames", 81}});
+  for (const json& config :
+       {json::object(), rotary,
+        patched(rotary, {{"in_channels", 32}, {"use_learned_positional_embeddings", true}}), of_1_5,
+        patched(of_1_5, {{"in_channels", 32}, {"ofs_embed_dim", 512}}),
+        json{{"in_channels", 32}, {"add_noise_in_inpaint_model", true}},
+        patched(rotary, {{"in_channels", 32}})}) {
+    EXPECT_EQ(data_error([&] { parse(Kind::kTransformer, config); }), "") << config;
+  }
+}
+
+TEST(Config, TransformersThatNoPipelineRunsAreOneClearLine) {
+  const auto error_of = [](const json& config) {
+    return data_error([&] { parse(Kind::kTransformer, config); });
+  };
+  EXPECT_EQ(error_of({{"in_channels", 33}}),
+            "the file: 'in_channels' is 33, wanted 16 (text-to-video) or 32 (image-to-video, "
+            "control); inpainting models are not supported");
+  EXPECT_EQ(error_of({{"ofs_embed_dim", 512}, {"time_embed_dim", 256}}),
+            "the file: 'ofs_embed_dim' is 512, wanted 256, time_embed_dim: the two are added");
+  EXPECT_EQ(error_of({{"ofs_embed_dim", 31}, {"time_embed_dim", 31}}),
+            "the file: 'ofs_embed_dim' is 31, wanted an even number");
+  EXPECT_EQ(error_of({{"use_learned_positional_embeddings", true}}),
+            "the file: 'use_rotary_positional_embeddings' is missing, wanted true where "
+            "use_learned_positional_embeddings is");
+  EXPECT_EQ(error_of({{"patch_size_t", 2}, {"use_rotary_positional_embeddings", false}}),
+            "the file: 'use_rotary_positional_embeddings' is false, wanted true where there is a "
+            "patch_size_t");
+  EXPECT_EQ(error_of({{"patch_size_t", 2},
+                      {"use_rotary_positional_embeddings", true},
+                      {"use_learned_positional_embeddings", true}}),
+            "the file: 'use_learned_positional_embeddings' is true, wanted false where there is a "
+            "patch_size_t");
 }
 
 // A table of less width than a head would be read past its end.

@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/weights/checkpoint.h"
-#include "tests/core/weights/weights_test_support.h"
+#include "tests/core/weights/written_tensors.h"
 #include "tests/support/golden.h"
 #include "tests/support/test_paths.h"
 
@@ -22,26 +22,8 @@ namespace {
 
 using namespace test;
 using testing::HasSubstr;
-using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 constexpr const char* kStem = "model";
-
-std::string stored_name(at::ScalarType dtype) {
-  return dtype == at::kFloat      ? "F32"
-         : dtype == at::kHalf     ? "F16"
-         : dtype == at::kBFloat16 ? "BF16"
-                                  : "I64";
-}
-
-void write_tensors(const std::filesystem::path& path, const Tensors& tensors) {
-  std::vector<StoredTensor> stored;
-  std::string data;
-  for (const auto& [name, tensor] : tensors) {
-    stored.push_back({name, stored_name(tensor.scalar_type()), tensor.sizes().vec()});
-    data.append(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
-  }
-  write_text(path, safetensors_prefix(stored, {}) + data);
-}
 
 Tensors some_tensors() {
   const at::Tensor x = at::linspace(-3, 7, 24, at::kFloat).view({4, 6});
@@ -185,6 +167,29 @@ TEST(WeightMap, TheContentHashKnowsContentsNotFiles) {
   EXPECT_EQ(hash(shards, at::kFloat), wanted);
   EXPECT_EQ(hash(single, at::kBFloat16), wanted) << "the stored bytes count, not the converted";
   EXPECT_NE(hash(changed, at::kFloat), wanted);
+}
+
+TEST(WeightMap, APatchChangesWhatIsTakenAndNotTheContentHash) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  WeightMap plain(folder.path(), kStem), patched(folder.path(), kStem);
+  std::vector<std::string> seen;
+  patched.set_patch([&](const std::string& name, at::Tensor& tensor) {
+    seen.push_back(name + " " + at::toString(tensor.scalar_type()));
+    tensor.add_(1);
+  });
+  const at::Tensor wanted = plain.take("half", {4, 6}, at::kBFloat16).add(1);
+  EXPECT_TRUE(same_bytes(patched.take("half", {4, 6}, at::kBFloat16), wanted));
+  EXPECT_THAT(seen, testing::ElementsAre("half BFloat16"));
+  EXPECT_EQ(patched.content_sha256(), plain.content_sha256());
+}
+
+TEST(WeightMap, ItsShapesAreThoseOfAllTensors) {
+  const TemporaryFolder folder;
+  write_shards(folder);
+  const TensorShapes wanted{
+      {"wide", {4, 6}}, {"half", {4, 6}}, {"brain", {4, 6}}, {"odd", {3}}, {"last", {6, 4}}};
+  EXPECT_EQ(WeightMap(folder.path(), kStem).shapes(), wanted);
 }
 
 TEST(WeightMap, TheStoredDtypeIsThatOfMostBytes) {

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+
+#include "core/ops/ops.h"
+#include "core/weights/weight_map.h"
+
+// What the VAE's encoder and decoder are both made of. Shape letters: C channels, T frames, Y X
+// pixels of the layer at hand.
+namespace cogvx {
+
+// A 3x3x3 causal convolution looks at two frames before its own.
+constexpr int64_t kCausalFrames = 2;
+
+// The two last input frames of every causal convolution, carried from one temporal chunk to the
+// next.
+using CausalCache = std::map<const ConvWeights*, at::Tensor>;
+
+// A chunk of frames behind room for the two before it.
+struct CausalInput {
+  at::Tensor padded_CTYX;
+  at::Tensor frames_CTYX;  // a view, to be filled
+};
+// For frames of the size of `like`.
+CausalInput causal_input(const at::Tensor& like_CTYX);
+// What comes before `input` is the end of the chunk before, or, in the first chunk, its own first
+// frame. `cache` becomes the end of this one.
+at::Tensor causal_convolution(const CausalInput& input, const ConvWeights& conv, CausalCache& cache,
+                              Ops& ops);
+
+// Takes the layers of one half of the VAE to where an Ops computes. All throw DataError.
+class VaeLayerLoader {
+ public:
+  // `part` ("encoder.", "decoder.") goes before every name.
+  VaeLayerLoader(const std::string& part, WeightMap& weights, at::ScalarType dtype, Ops& ops)
+      : part_(part), weights_(weights), dtype_(dtype), ops_(ops) {}
+
+  // A cube of a kernel.
+  ConvWeights convolution(const std::string& name, int64_t out, int64_t in, int64_t kernel);
+  // 3x3, of single frames, kept as a 3-D one of one frame.
+  ConvWeights frame_convolution(const std::string& name, int64_t channels, int64_t stride = 1);
+  NormWeights norm(const std::string& name, int64_t channels, double eps);
+
+ private:
+  at::Tensor take(const std::string& name, at::IntArrayRef shape);
+
+  std::string part_;
+  WeightMap& weights_;
+  at::ScalarType dtype_;
+  Ops& ops_;
+};
+
+}  // namespace cogvx
