@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -10,6 +9,7 @@
 #include "app/conversion.h"
 #include "app/convert_options.h"
 #include "app/standard_streams.h"
+#include "app/stop_signal.h"
 #include "core/base/errors.h"
 #include "core/base/thread_pool.h"
 
@@ -17,22 +17,6 @@ namespace {
 
 using namespace cogvx;
 using namespace cogvx::app;
-
-std::atomic<int> stop_signal{0};
-
-// The first signal asks for a stop between two pieces, the second ends the process at once.
-void on_signal(int signal) {
-  if (stop_signal.exchange(signal) != 0) _exit(128 + signal);
-}
-
-void watch_signals() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
-  // So that writing fails with a code.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-}
 
 // One line that moves on a terminal, a new one at each tenth elsewhere.
 class ProgressLine {
@@ -83,7 +67,7 @@ int run(int argc, const char* const* argv, ProgressLine& line) {
     finish_standard_output("the mapping is cut");
     return 0;
   }
-  ConversionWatch watch{.progress = {}, .stop = stop_signal};
+  ConversionWatch watch{.progress = {}, .stop = stop_signal()};
   if (!options.quiet) {
     watch.progress = [&](size_t done, size_t total, bool verifying) {
       line.show(done, total, verifying);
@@ -97,7 +81,7 @@ int run(int argc, const char* const* argv, ProgressLine& line) {
 }
 
 int exit_code_of(const std::exception& error) {
-  if (stop_signal.load() != 0) return 128 + stop_signal.load();
+  if (stop_signal().load() != 0) return 128 + stop_signal().load();
   if (dynamic_cast<const UsageError*>(&error) != nullptr) return 2;
   if (dynamic_cast<const DataError*>(&error) != nullptr) return 3;
   if (dynamic_cast<const MemoryError*>(&error) != nullptr) return 5;
@@ -110,7 +94,7 @@ int exit_code_of(const std::exception& error) {
 
 int main(int argc, char** argv) {
   open_closed_streams();
-  watch_signals();
+  watch_signals({SIGINT, SIGTERM, SIGHUP});
   ProgressLine line;
   try {
     return run(argc, argv, line);

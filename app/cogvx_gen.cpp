@@ -15,6 +15,7 @@
 #include "app/rank_process.h"
 #include "app/resolve.h"
 #include "app/standard_streams.h"
+#include "app/stop_signal.h"
 #include "app/supervisor.h"
 #include "core/base/allocator.h"
 #include "core/base/errors.h"
@@ -24,23 +25,6 @@ namespace {
 
 using namespace cogvx;
 using namespace cogvx::app;
-
-std::atomic<int> stop_signal{0};
-
-// The first signal asks for a stop at the next safe point, the second ends the process at once.
-void on_signal(int signal) {
-  if (stop_signal.exchange(signal) != 0) _exit(128 + signal);
-}
-
-void watch_signals() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  // So that writing fails with a code, and the error says where.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-}
 
 void print_version() {
   const Engine engine = find_engine();
@@ -126,14 +110,14 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
                      "; drop one of them");
   }
   if (!place && world != 1 && !options.dump_config)
-    return supervise(supervision(argc, argv, options), stop_signal);
+    return supervise(supervision(argc, argv, options), stop_signal());
   const int rank = place ? place->rank : 0;
   console.emplace(options, rank == 0 ? Console::Voice::kFull : Console::Voice::kErrorsOnly,
                   own_log(options, rank));
   if (place) check_world(*place, options);
   if (!place || place->world == 1) {
     Ranks alone;
-    generate(options, *console, stop_signal, alone, life, {.size = static_cast<int>(world)});
+    generate(options, *console, stop_signal(), alone, life, {.size = static_cast<int>(world)});
     return 0;
   }
   check_options(options);
@@ -144,7 +128,7 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
     life.listen(*place, options.dist_timeout,
                 [&](const std::string& line) { end_lost(*console, line); });
   }
-  generate(options, *console, stop_signal, ranks, life,
+  generate(options, *console, stop_signal(), ranks, life,
            {.rank = place->local_rank, .size = place->local_world});
   // While rank 0's store is there to be told.
   life.end();
@@ -153,7 +137,7 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
 
 int exit_code_of(const std::exception& error) {
   // Whatever fails after a signal fails because of it: a read that it broke off, for one.
-  if (stop_signal.load() != 0) return 128 + stop_signal.load();
+  if (stop_signal().load() != 0) return 128 + stop_signal().load();
   const auto is = [&]<typename T>(const T*) { return dynamic_cast<const T*>(&error) != nullptr; };
   if (is(static_cast<const UsageError*>(nullptr))) return 2;
   if (is(static_cast<const DataError*>(nullptr))) return 3;
@@ -178,7 +162,7 @@ std::string text_of(const std::exception& error, int code) {
 
 int main(int argc, char** argv) {
   open_closed_streams();
-  watch_signals();
+  watch_signals({SIGINT, SIGTERM});
   install_allocator();
   std::optional<Console> console;
   Life life;
