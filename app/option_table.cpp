@@ -149,6 +149,10 @@ Rows asking_options() {
               &O::dump_config),
           row({"--list-devices"}, nullptr, "print what could compute here, and stop",
               &O::list_devices),
+          row({"--doctor"}, nullptr,
+              "look at all that a run needs here (with --device cuda: GPUs too), and stop; exit "
+              "code 4 where something is in the way",
+              &O::doctor),
           row({"--completion"}, nullptr, "print a bash completion script, and stop",
               &O::completion),
           row({"--version"}, nullptr, "print versions, and stop", &O::version),
