@@ -4,7 +4,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
-#include "app/comparison.h"
+#include "app/compare/comparison.h"
 #include "app/json_text.h"
 #include "app/standard_streams.h"
 #include "core/base/errors.h"

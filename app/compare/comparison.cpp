@@ -1,4 +1,4 @@
-#include "app/comparison.h"
+#include "app/compare/comparison.h"
 
 #include <algorithm>
 #include <cstring>
