@@ -1,10 +1,7 @@
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/support/demo_run.h"
-#include "tests/support/program.h"
+#include "tests/app/compare_test_support.h"
 
 // cogvx-compare as its users run it, on what cogvx-gen made.
 namespace cogvx::test {
@@ -13,58 +10,30 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-ProgramResult compare(const std::vector<std::string>& arguments) {
-  return run_cogvx_gen({.arguments = arguments, .program = "cogvx-compare"});
-}
-
-class CogvxCompare : public testing::Test {
+class CogvxCompare : public CompareTest {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new TemporaryFolder;
-    make("a", {});
+  void SetUp() override {
+    make("a");
     make("again", {"--sp", "2"});
     make("other", {"--seed", "43"});
   }
-  static void TearDownTestSuite() { delete folder_; }
-
-  // Every kind of file of one run, under one stem.
-  static void make(const std::string& stem, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"--model",
-                                          demo_model(),
-                                          "-p",
-                                          kDemoPrompt,
-                                          "--threads",
-                                          "1",
-                                          "--steps",
-                                          "2",
-                                          "--codec",
-                                          "ffv1",
-                                          "-o",
-                                          path(stem + ".mkv"),
-                                          "--save-latents",
-                                          path(stem + ".safetensors"),
-                                          "--trace",
-                                          path(stem + ".trace"),
-                                          "--frames-dir",
-                                          path(stem)};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const ProgramResult result = run_cogvx_gen(arguments);
-    ASSERT_EQ(result.exit_code, 0) << result.err;
-  }
-  static std::string path(const std::string& name) { return (folder_->path() / name).string(); }
-
-  static TemporaryFolder* folder_;
 };
-TemporaryFolder* CogvxCompare::folder_ = nullptr;
 
 const std::vector<std::string> kKinds = {".mkv", "", ".safetensors", ".trace", ".json"};
 
-TEST_F(CogvxCompare, TheSameBytesOnAnotherPlacementAreSaidToBeTheSame) {
+TEST_F(CogvxCompare, TheSameBytesOnAnotherPlacementAreIdenticalAndThePlacementIsNamed) {
   for (const std::string& kind : kKinds) {
     const ProgramResult result = compare({path("a" + kind), path("again" + kind)});
     EXPECT_EQ(result.exit_code, 0) << kind << result.out << result.err;
-    EXPECT_NE(result.out.find("same as"), std::string::npos) << result.out;
-    EXPECT_EQ(result.out.find("\n"), result.out.size() - 1) << result.out;
+    EXPECT_TRUE(result.out.starts_with(path("again" + kind) + ": identical to " + path("a" + kind)))
+        << result.out;
+    // Saved latents know nothing of it.
+    const std::string note =
+        kind == ".safetensors"
+            ? ""
+            : "\n  made on 1x1 and 1x2 (cp x sp): expected to make no difference";
+    EXPECT_EQ(result.out.find('\n'), result.out.size() - 1 - note.size()) << result.out;
+    EXPECT_NE(result.out.find(note), std::string::npos) << result.out;
   }
   EXPECT_EQ(compare({path("a"), path("again.mkv")}).exit_code, 0) << "PNG frames and FFV1";
 }
@@ -132,7 +101,7 @@ TEST_F(CogvxCompare, WhatCannotBeComparedIsOneLineAndTheRestIsCompared) {
     EXPECT_EQ(result.exit_code, 3) << files[1];
     EXPECT_EQ(result.err.find("cogvx-compare: error: "), 0U) << result.err;
     EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.err;
-    EXPECT_NE(result.out.find("same as"), std::string::npos) << files[1] << result.out;
+    EXPECT_NE(result.out.find("identical to"), std::string::npos) << files[1] << result.out;
   }
 }
 
