@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/pipeline/component_sizes.h"
+#include "core/pipeline/device_memory_plan.h"
 #include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
 
@@ -38,7 +39,8 @@ int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
          bias + states;
 }
 
-int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
+int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
+                     const DeviceShare& share) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
@@ -50,18 +52,18 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
   const int64_t stacking =
       std::max(conversion_bytes(d * d, stored_bytes(checkpoint), bytes) + 5 * d * d * bytes,
                conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
-  // Residual stream 1, exchange 3 + 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
-  constexpr int64_t kActivationWidths = 10;
+  // Residual stream 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
+  constexpr int64_t kActivationWidths = 6;
   const int64_t rotary =
       c.use_rotary_positional_embeddings ? 2 * video * c.attention_head_dim * kFp32Bytes : 0;
   const bool sincos =
       added_positions(c, video_grid(request, checkpoint)) == AddedPositions::kSincos;
-  const int64_t positions = rotary + (sincos ? video * d * bytes : 0);
+  const int64_t positions = rotary + (sincos ? std::min(share.rows, video) * d * bytes : 0);
   const int64_t latent_elements =
       latents.frames * latents.channels * latents.height * latents.width;
   constexpr int64_t kLatentCopies = 12;
-  const int64_t step = kActivationWidths * rows * d * bytes + positions +
-                       kLatentCopies * latent_elements * kFp32Bytes;
+  const int64_t step = kActivationWidths * share.rows * d * bytes + share.exchange_bytes +
+                       positions + kLatentCopies * latent_elements * kFp32Bytes;
   return kRuntimeBytes + weights + std::max(stacking, step);
 }
 
@@ -80,7 +82,10 @@ int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int thr
   return (sizes.weights + sizes.peak) * element_bytes(request.dtype);
 }
 
-int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads) {
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads,
+                    const DeviceShare& share) {
+  const int64_t program = kRuntimeBytes + tile_bytes(checkpoint, request, threads);
+  if (!share.joins_tiles) return program;
   const int64_t bytes = element_bytes(request.dtype);
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
@@ -90,7 +95,7 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int th
   // Decoded tiles, once more while they are joined, and the RGB bytes.
   const int64_t output =
       tile_pixels * frames * 3 * bytes + request.height * request.width * frames * 3 * (bytes + 1);
-  return kRuntimeBytes + tile_bytes(checkpoint, request, threads) + output;
+  return program + output;
 }
 
 // All processes encode.
@@ -101,11 +106,16 @@ int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int thr
 
 }  // namespace
 
-MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
-  return {.encode_text = plan_text(checkpoint, request),
+MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& request, int threads,
+                              const DeviceShare& share) {
+  return {.encode_text = share.encodes_text ? plan_text(checkpoint, request) : kRuntimeBytes,
           .encode_video = plan_input(checkpoint, request, threads),
-          .denoise = plan_denoise(checkpoint, request),
-          .decode = plan_decode(checkpoint, request, threads)};
+          .denoise = plan_denoise(checkpoint, request, share),
+          .decode = plan_decode(checkpoint, request, threads, share)};
+}
+
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
+  return plan_shared_memory(checkpoint, request, threads, whole_share(checkpoint, request));
 }
 
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads) {

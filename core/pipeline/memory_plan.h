@@ -18,6 +18,10 @@ struct MemoryPlan {
   bool operator==(const MemoryPlan&) const = default;
 };
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads);
+// The same of a process that does only a share of the run.
+struct DeviceShare;
+MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& request, int threads,
+                              const DeviceShare& share);
 // What every further process that shares the run needs at least: activations are shared out, the
 // program, the weights and a tile's are not.
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads);
