@@ -81,7 +81,8 @@ int doctor(const Options& options) {
 int plan(const Options& options) {
   const Forecast run = forecast(options);
   std::optional<CpuSpeed> cpu;
-  if (run.plan.placement.device == "cpu") cpu = measure_cpu(run.checkpoint, cpu_load(run));
+  if (run.plan.placement.device == "cpu" && run.does_not_fit.empty())
+    cpu = measure_cpu(run.checkpoint, cpu_load(run));
   const CpuSpeed* speed = cpu ? &*cpu : nullptr;
   std::cout << (options.json ? forecast_json(run, speed) : forecast_text(run, speed));
   finish_standard_output("the plan is cut");

@@ -77,6 +77,7 @@ void plan_rank_memory(const Forecast& run, RankForecast& rank) {
           : sequence_share(mode_of(placement), pass_shape(r, run.checkpoint, at::kCPU).sequence,
                            {rank.mesh.sp_rank(), rank.mesh.sp});
   share.encodes_text = share.joins_tiles = rank.mesh.rank == 0;
+  share.decodes = rank.decode_flops > 0;
   rank.host = plan_shared_memory(run.checkpoint, r, placement.threads, share);
 }
 

@@ -30,6 +30,7 @@ std::string scaled(double value, const char* unit) {
 }
 
 std::string duration(double seconds) {
+  if (seconds < 0.01) return text("%.2f ms", 1000 * seconds);
   if (seconds < 1) return text("%.0f ms", 1000 * seconds);
   if (seconds < 120) return text("%.1f s", seconds);
   if (seconds < 7200) return text("%.1f min", seconds / 60);

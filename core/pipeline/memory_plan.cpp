@@ -10,8 +10,11 @@
 namespace cogvx {
 namespace {
 
-// The program, libtorch's touched pages and its caches of generated kernels.
-constexpr int64_t kRuntimeBytes = 190'000'000;
+// The program with libtorch's touched pages, and what its libraries generate and keep to compute
+// with: nothing for text, more for convolutions than for linear layers.
+constexpr int64_t kProgramBytes = 162'000'000;
+constexpr int64_t kLinearBytes = kProgramBytes + 10'000'000;
+constexpr int64_t kConvolutionBytes = kProgramBytes + 18'000'000;
 constexpr int64_t kFp32Bytes = 4;
 constexpr int64_t kColours = 3;
 
@@ -35,7 +38,7 @@ int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
   const int64_t bias = c.num_heads * tokens * tokens * bytes;
   const int64_t states = tokens * (4 * c.d_model + 3 * inner + 4 * c.d_ff) * bytes;
   const int64_t embedding = conversion_bytes(c.vocab_size * c.d_model, stored, bytes);
-  return kRuntimeBytes + std::max(embedding, layer + conversion_bytes(largest, stored, bytes)) +
+  return kProgramBytes + std::max(embedding, layer + conversion_bytes(largest, stored, bytes)) +
          bias + states;
 }
 
@@ -64,7 +67,7 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   constexpr int64_t kLatentCopies = 12;
   const int64_t step = kActivationWidths * share.rows * d * bytes + share.exchange_bytes +
                        positions + kLatentCopies * latent_elements * kFp32Bytes;
-  return kRuntimeBytes + weights + std::max(stacking, step);
+  return kLinearBytes + weights + std::max(stacking, step);
 }
 
 // Each thread has one frame's input window and output in work, both plain and in the library's own
@@ -84,7 +87,11 @@ int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int thr
 
 int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads,
                     const DeviceShare& share) {
-  const int64_t program = kRuntimeBytes + tile_bytes(checkpoint, request, threads);
+  if (!share.decodes) {
+    const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work(threads));
+    return kProgramBytes + sizes.weights * element_bytes(request.dtype);
+  }
+  const int64_t program = kConvolutionBytes + tile_bytes(checkpoint, request, threads);
   if (!share.joins_tiles) return program;
   const int64_t bytes = element_bytes(request.dtype);
   const LatentShape latents = latent_shape(request, checkpoint);
@@ -108,7 +115,7 @@ int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int thr
 
 MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& request, int threads,
                               const DeviceShare& share) {
-  return {.encode_text = share.encodes_text ? plan_text(checkpoint, request) : kRuntimeBytes,
+  return {.encode_text = share.encodes_text ? plan_text(checkpoint, request) : 0,
           .encode_video = plan_input(checkpoint, request, threads),
           .denoise = plan_denoise(checkpoint, request, share),
           .decode = plan_decode(checkpoint, request, threads, share)};
@@ -121,10 +128,10 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
   const int64_t weights =
       transformer_parameters(checkpoint.transformer) * element_bytes(request.dtype);
-  return {.encode_text = kRuntimeBytes,
+  return {.encode_text = kProgramBytes,
           .encode_video = plan_input(checkpoint, request, threads),
-          .denoise = kRuntimeBytes + weights,
-          .decode = kRuntimeBytes + tile_bytes(checkpoint, request, threads)};
+          .denoise = kLinearBytes + weights,
+          .decode = kConvolutionBytes + tile_bytes(checkpoint, request, threads)};
 }
 
 int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
@@ -135,7 +142,7 @@ int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, 
       largest_tile(plan_encoder_tiles(request.vae_tile, request.height, request.width));
   const int64_t chunk = encoder_chunks(frames)[0].size() * tile.height * tile.width;
   const int64_t pixels = frames * request.height * request.width;
-  return kRuntimeBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
+  return kConvolutionBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
          kColours * pixels;
 }
 

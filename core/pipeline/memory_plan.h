@@ -8,7 +8,7 @@
 namespace cogvx {
 
 // Highest resident memory of each stage in bytes, from shapes alone. Counted: the program with
-// libtorch (kRuntimeBytes), the stage's weights in the compute dtype, the tensor being converted,
+// libtorch, the stage's weights in the compute dtype, the tensor being converted,
 // and the activations that live at the stage's peak.
 struct MemoryPlan {
   int64_t encode_text = 0;
