@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <limits>
+#include <vector>
 
 #include "app/engine.h"
 #include "core/ops/cpu/cpu_ops.h"
@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kPartSeconds = 0.5;
-// So much work is tried at once, for the shortest of several tries to fit into a part.
+// So much work is tried at once, for several tries to fit into a part.
 constexpr double kTryFlops = 2e10;
 constexpr int64_t kChunkFrames = 8;
 constexpr int64_t kPlane = 48;
@@ -29,15 +29,16 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// The first try warms up. The shortest of the others: what disturbs only ever adds.
-double shortest_seconds(const std::function<void()>& work) {
+// Of several tries, the one in the middle; the first warms up.
+double usual_seconds(const std::function<void()>& work) {
   const auto end = Clock::now() + std::chrono::duration<double>(kPartSeconds);
   work();
-  double shortest = std::numeric_limits<double>::max();
+  std::vector<double> tries;
   do {
-    shortest = std::min(shortest, seconds_of(work));
+    tries.push_back(seconds_of(work));
   } while (Clock::now() < end);
-  return shortest;
+  std::nth_element(tries.begin(), tries.begin() + tries.size() / 2, tries.end());
+  return tries[tries.size() / 2];
 }
 
 // Runs the calls of TransformerBlock on numbers that mean nothing.
@@ -108,7 +109,7 @@ double query_seconds(const TransformerConfig& c, const CpuLoad& load, int thread
   at::Tensor out = at::empty({heads, load.rows, c.attention_head_dim}, options);
   std::vector<AttentionRun> runs;
   for (int64_t head = 0; head < heads; ++head) runs.push_back({head, 0, tiles});
-  const double seconds = shortest_seconds([&] { ops.attention(qkv, runs, out); });
+  const double seconds = usual_seconds([&] { ops.attention(qkv, runs, out); });
   return seconds / static_cast<double>(heads * std::min(load.rows, tiles * kBlockRows));
 }
 
@@ -125,7 +126,7 @@ double convolution_flops(const VaeConfig& vae, at::ScalarType dtype, Ops& ops) {
     const NormWeights norm{.weight = at::full({width}, 1.0), .bias = at::full({width}, 0.0)};
     const NormSiluCall call{
         .norm = norm, .groups = vae.norm_num_groups, .scale_Ctyx = {}, .shift_Ctyx = {}};
-    seconds += shortest_seconds([&] {
+    seconds += usual_seconds([&] {
       ops.norm_silu(x, call, y);
       ops.convolution(y, weights);
     });
@@ -148,8 +149,8 @@ CpuSpeed measure_cpu(const Checkpoint& checkpoint, const CpuLoad& load) {
   const int64_t rows = std::clamp(fitting, std::min(load.own_rows, threads * kBlockRows),
                                   std::max<int64_t>(load.own_rows, 1));
   CpuSpeed speed;
-  speed.layer_seconds = load.processes * shortest_seconds([&] { layer.modulate(); });
-  speed.layer_row_seconds = load.processes * shortest_seconds([&] { layer.rows(rows); }) /
+  speed.layer_seconds = load.processes * usual_seconds([&] { layer.modulate(); });
+  speed.layer_row_seconds = load.processes * usual_seconds([&] { layer.rows(rows); }) /
                             static_cast<double>(std::max<int64_t>(rows, 1));
   speed.query_seconds = load.processes * query_seconds(c, load, threads, ops);
   speed.convolution_flops = convolution_flops(checkpoint.vae, load.dtype, ops) / load.processes;
