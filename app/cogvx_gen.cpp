@@ -8,6 +8,7 @@
 
 #include "app/doctor.h"
 #include "app/engine.h"
+#include "app/forecast/estimates.h"
 #include "app/generate.h"
 #include "app/json_text.h"
 #include "app/launch.h"
@@ -76,6 +77,18 @@ int doctor(const Options& options) {
   return findings_exit_code(findings);
 }
 
+// Exit code 5 as that of the run, where this machine is too small for it.
+int plan(const Options& options) {
+  const Forecast run = forecast(options);
+  std::optional<CpuSpeed> cpu;
+  if (run.plan.placement.device == "cpu" && run.does_not_fit.empty())
+    cpu = measure_cpu(run.checkpoint, cpu_load(run));
+  const CpuSpeed* speed = cpu ? &*cpu : nullptr;
+  std::cout << (options.json ? forecast_json(run, speed) : forecast_text(run, speed));
+  finish_standard_output("the plan is cut");
+  return run.does_not_fit.empty() ? 0 : 5;
+}
+
 // Answers a question that needs no model: its exit code; none where nothing was asked.
 std::optional<int> answer(const Options& options) {
   int code = 0;
@@ -136,6 +149,7 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
 int run(int argc, const char* const* argv, std::optional<Console>& console, Life& life) {
   const Options options = parse_options(argc, argv);
   if (const std::optional<int> code = answer(options)) return *code;
+  if (options.plan) return plan(options);
   const std::optional<LaunchPlace> place = launch_place(options.launcher);
   const int64_t world = options.cp * options.sp;
   if (!place && world != 1 && options.launcher == "none") {

@@ -147,6 +147,10 @@ Rows asking_options() {
           row({"--from"}, "SIDECAR", "repeat the video a sidecar describes; flags win", &O::from),
           row({"--dump-config"}, nullptr, "print the options as resolved, as JSON, and stop",
               &O::dump_config),
+          row({"--plan"}, nullptr,
+              "what the run would need, move and take on each process and GPU, and stop; exit code "
+              "5 where it does not fit here",
+              &O::plan),
           row({"--list-devices"}, nullptr, "print what could compute here, and stop",
               &O::list_devices),
           row({"--doctor"}, nullptr,

@@ -72,6 +72,7 @@ struct Options {
   std::string config;
   std::string from;
   bool dump_config = false;
+  bool plan = false;
   bool list_devices = false;
   bool doctor = false;
   bool completion = false;

@@ -246,8 +246,10 @@ AttentionKernel choose_attention(const Options& options, const Placement& placem
   return options.attention == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kFlash;
 }
 
-Placement choose_placement(const Options& options, const LocalPlace& here) {
-  const int device = options.device == "cuda" ? choose_gpu(here) : 0;
+Placement choose_placement(const Options& options, const Part& part) {
+  const LocalPlace& here = part.here;
+  const bool looks = options.device == "cuda" && part.role != Role::kForecasts;
+  const int device = looks ? choose_gpu(here) : 0;
   const Mesh mesh = make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp),
                               static_cast<int>(options.cp * options.sp), /*rank=*/0);
   const int64_t threads = options.threads.value_or(std::max(1, available_cores() / here.size));
@@ -307,7 +309,7 @@ int64_t pick_seed() {
 RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part) {
   RunPlan plan{.kind = find_kind(checkpoint),
                .request = {},
-               .placement = choose_placement(options, part.here),
+               .placement = choose_placement(options, part),
                .output = {},
                .notices = {}};
   Request& r = plan.request;
@@ -346,7 +348,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   check_positions(checkpoint.transformer, {latents.frames, latents.height, latents.width},
                   r.max_text_tokens);
   r.seed = choose_seed(options.seed);
-  if (!options.dump_config) {
+  if (!options.dump_config && part.role != Role::kForecasts) {
     const int threads = plan.placement.threads;
     check_memory({.first = plan_memory(checkpoint, r, threads),
                   .helper = plan_helper_memory(checkpoint, r, threads),

@@ -21,6 +21,17 @@ const json& member(const json& object, const char* key, const std::string& path)
   return object.at(key);
 }
 
+json read_sidecar(const std::string& path) {
+  json sidecar = read_json_object(path);
+  if (member(sidecar, "cogvx_sidecar", path) != kFormat) {
+    throw DataError(path + ": is a sidecar of format " + json_excerpt(sidecar.at("cogvx_sidecar")) +
+                    ", this version reads " + std::to_string(kFormat));
+  }
+  return sidecar;
+}
+
+}  // namespace
+
 json units_to_json(const UnitLedger& units) {
   return {{"prompts", units.prompts},
           {"row_blocks", units.row_blocks},
@@ -36,17 +47,6 @@ json bytes_to_json(const BytesMoved& moved) {
           {"tiles", moved.work.tiles},
           {"agreement", moved.agreement}};
 }
-
-json read_sidecar(const std::string& path) {
-  json sidecar = read_json_object(path);
-  if (member(sidecar, "cogvx_sidecar", path) != kFormat) {
-    throw DataError(path + ": is a sidecar of format " + json_excerpt(sidecar.at("cogvx_sidecar")) +
-                    ", this version reads " + std::to_string(kFormat));
-  }
-  return sidecar;
-}
-
-}  // namespace
 
 json rank_report_to_json(const RankReport& report) {
   json seconds = json::object(), peaks = json::object(), predicted = json::object();

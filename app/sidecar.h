@@ -36,6 +36,8 @@ struct RankReport {
   BytesMoved moved;          // to other ranks
   PredictedBytes predicted;  // of its forward passes, by the formula
 };
+nlohmann::json units_to_json(const UnitLedger& units);
+nlohmann::json bytes_to_json(const BytesMoved& moved);
 nlohmann::json rank_report_to_json(const RankReport& report);
 
 // All there is to say about a finished video.

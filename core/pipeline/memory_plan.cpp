@@ -3,14 +3,18 @@
 #include <algorithm>
 
 #include "core/pipeline/component_sizes.h"
+#include "core/pipeline/device_memory_plan.h"
 #include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
 namespace {
 
-// The program, libtorch's touched pages and its caches of generated kernels.
-constexpr int64_t kRuntimeBytes = 190'000'000;
+// The program with libtorch's touched pages, and what its libraries generate and keep to compute
+// with: nothing for text, more for convolutions than for linear layers.
+constexpr int64_t kProgramBytes = 162'000'000;
+constexpr int64_t kLinearBytes = kProgramBytes + 10'000'000;
+constexpr int64_t kConvolutionBytes = kProgramBytes + 18'000'000;
 constexpr int64_t kFp32Bytes = 4;
 constexpr int64_t kColours = 3;
 
@@ -34,11 +38,12 @@ int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
   const int64_t bias = c.num_heads * tokens * tokens * bytes;
   const int64_t states = tokens * (4 * c.d_model + 3 * inner + 4 * c.d_ff) * bytes;
   const int64_t embedding = conversion_bytes(c.vocab_size * c.d_model, stored, bytes);
-  return kRuntimeBytes + std::max(embedding, layer + conversion_bytes(largest, stored, bytes)) +
+  return kProgramBytes + std::max(embedding, layer + conversion_bytes(largest, stored, bytes)) +
          bias + states;
 }
 
-int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
+int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
+                     const DeviceShare& share) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
@@ -50,19 +55,19 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request) {
   const int64_t stacking =
       std::max(conversion_bytes(d * d, stored_bytes(checkpoint), bytes) + 5 * d * d * bytes,
                conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
-  // Residual stream 1, exchange 3 + 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
-  constexpr int64_t kActivationWidths = 10;
+  // Residual stream 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
+  constexpr int64_t kActivationWidths = 6;
   const int64_t rotary =
       c.use_rotary_positional_embeddings ? 2 * video * c.attention_head_dim * kFp32Bytes : 0;
   const bool sincos =
       added_positions(c, video_grid(request, checkpoint)) == AddedPositions::kSincos;
-  const int64_t positions = rotary + (sincos ? video * d * bytes : 0);
+  const int64_t positions = rotary + (sincos ? std::min(share.rows, video) * d * bytes : 0);
   const int64_t latent_elements =
       latents.frames * latents.channels * latents.height * latents.width;
   constexpr int64_t kLatentCopies = 12;
-  const int64_t step = kActivationWidths * rows * d * bytes + positions +
-                       kLatentCopies * latent_elements * kFp32Bytes;
-  return kRuntimeBytes + weights + std::max(stacking, step);
+  const int64_t step = kActivationWidths * share.rows * d * bytes + share.exchange_bytes +
+                       positions + kLatentCopies * latent_elements * kFp32Bytes;
+  return kLinearBytes + weights + std::max(stacking, step);
 }
 
 // Each thread has one frame's input window and output in work, both plain and in the library's own
@@ -80,7 +85,14 @@ int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int thr
   return (sizes.weights + sizes.peak) * element_bytes(request.dtype);
 }
 
-int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads) {
+int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads,
+                    const DeviceShare& share) {
+  if (!share.decodes) {
+    const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work(threads));
+    return kProgramBytes + sizes.weights * element_bytes(request.dtype);
+  }
+  const int64_t program = kConvolutionBytes + tile_bytes(checkpoint, request, threads);
+  if (!share.joins_tiles) return program;
   const int64_t bytes = element_bytes(request.dtype);
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
@@ -90,7 +102,7 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int th
   // Decoded tiles, once more while they are joined, and the RGB bytes.
   const int64_t output =
       tile_pixels * frames * 3 * bytes + request.height * request.width * frames * 3 * (bytes + 1);
-  return kRuntimeBytes + tile_bytes(checkpoint, request, threads) + output;
+  return program + output;
 }
 
 // All processes encode.
@@ -101,20 +113,25 @@ int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int thr
 
 }  // namespace
 
-MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
-  return {.encode_text = plan_text(checkpoint, request),
+MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& request, int threads,
+                              const DeviceShare& share) {
+  return {.encode_text = share.encodes_text ? plan_text(checkpoint, request) : 0,
           .encode_video = plan_input(checkpoint, request, threads),
-          .denoise = plan_denoise(checkpoint, request),
-          .decode = plan_decode(checkpoint, request, threads)};
+          .denoise = plan_denoise(checkpoint, request, share),
+          .decode = plan_decode(checkpoint, request, threads, share)};
+}
+
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
+  return plan_shared_memory(checkpoint, request, threads, whole_share(checkpoint, request));
 }
 
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
   const int64_t weights =
       transformer_parameters(checkpoint.transformer) * element_bytes(request.dtype);
-  return {.encode_text = kRuntimeBytes,
+  return {.encode_text = kProgramBytes,
           .encode_video = plan_input(checkpoint, request, threads),
-          .denoise = kRuntimeBytes + weights,
-          .decode = kRuntimeBytes + tile_bytes(checkpoint, request, threads)};
+          .denoise = kLinearBytes + weights,
+          .decode = kConvolutionBytes + tile_bytes(checkpoint, request, threads)};
 }
 
 int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
@@ -125,7 +142,7 @@ int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, 
       largest_tile(plan_encoder_tiles(request.vae_tile, request.height, request.width));
   const int64_t chunk = encoder_chunks(frames)[0].size() * tile.height * tile.width;
   const int64_t pixels = frames * request.height * request.width;
-  return kRuntimeBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
+  return kConvolutionBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
          kColours * pixels;
 }
 

@@ -1,0 +1,160 @@
+#include "app/forecast/forecast.h"
+
+#include <algorithm>
+
+#include "app/device_memory.h"
+#include "app/memory_check.h"
+#include "core/base/errors.h"
+#include "core/schedule/scheduler.h"
+#include "core/vae/tiles.h"
+#include "parallel/device_share.h"
+#include "parallel/ownership.h"
+
+namespace cogvx::app {
+namespace {
+
+SequenceMode mode_of(const Placement& placement) {
+  return placement.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
+}
+
+at::Device device_of(const Placement& placement) {
+  return placement.device == "cuda" ? at::kCUDA : at::kCPU;
+}
+
+// The query tiles that a rank attends, as its exchange deals them.
+std::vector<AttentionRun> runs_of(const Forecast& run, const Mesh& mesh) {
+  const int64_t tiles = ceil_div(run.rows, kBlockRows);
+  const int64_t heads = run.checkpoint.transformer.num_attention_heads;
+  if (mesh.sp > 1 && mode_of(run.plan.placement) == SequenceMode::kUlysses) {
+    return deal_units(heads, tiles, mesh.sp,
+                      head_split(device_of(run.plan.placement)))[mesh.sp_rank()];
+  }
+  const RowRange own = deal_rows(run.rows, mesh.sp)[mesh.sp_rank()];
+  std::vector<AttentionRun> runs;
+  for (int64_t head = 0; head < heads; ++head)
+    runs.push_back({head, own.begin / kBlockRows, ceil_div(own.end, kBlockRows)});
+  return runs;
+}
+
+// Of the tiles of a layout, those that a rank of the whole run owns.
+std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh) {
+  std::vector<int64_t> areas;
+  for (const Tile& tile : layout.tiles) areas.push_back(tile.height * tile.width);
+  const std::vector<int> owners = deal_tiles(areas, mesh.world());
+  std::vector<Tile> own;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i] == mesh.rank) own.push_back(layout.tiles[i]);
+  }
+  return own;
+}
+
+void count_tiles(const Forecast& run, RankForecast& rank) {
+  const Request& r = run.plan.request;
+  const LatentShape latents = latent_shape(r, run.checkpoint);
+  for (const Tile& tile :
+       own_tiles(plan_tiles(r.vae_tile, latents.height, latents.width), rank.mesh)) {
+    ++rank.units.vae_tiles;
+    rank.decode_flops += decode_tile_flops(r, run.checkpoint, tile.height, tile.width);
+  }
+  if (r.input_frames() == 0) return;
+  for (const Tile& tile : own_tiles(plan_encoder_tiles(r.vae_tile, r.height, r.width), rank.mesh)) {
+    ++rank.units.vae_tiles;
+    rank.encode_flops += encode_tile_flops(r, run.checkpoint, tile.height, tile.width);
+  }
+}
+
+void plan_rank_memory(const Forecast& run, RankForecast& rank) {
+  const Request& r = run.plan.request;
+  const Placement& placement = run.plan.placement;
+  if (placement.device == "cuda") {
+    const DeviceShare share = device_share(run.checkpoint, r, placement, rank.mesh);
+    rank.device_none = plan_device_memory(run.checkpoint, r, share, Offload::kNone);
+    rank.device_sequential = plan_device_memory(run.checkpoint, r, share, Offload::kSequential);
+  }
+  DeviceShare share =
+      rank.mesh.sp == 1
+          ? whole_share(run.checkpoint, r)
+          : sequence_share(mode_of(placement), pass_shape(r, run.checkpoint, at::kCPU).sequence,
+                           {rank.mesh.sp_rank(), rank.mesh.sp});
+  share.encodes_text = share.joins_tiles = rank.mesh.rank == 0;
+  share.decodes = rank.decode_flops > 0;
+  rank.host = plan_shared_memory(run.checkpoint, r, placement.threads, share);
+}
+
+RankForecast forecast_rank(const Forecast& run, const Mesh& mesh) {
+  const TransformerConfig& c = run.checkpoint.transformer;
+  RankForecast rank{.mesh = mesh, .rows = deal_rows(run.rows, mesh.sp)[mesh.sp_rank()]};
+  const auto steps = static_cast<int64_t>(run.timesteps.size());
+  rank.passes = steps * (mesh.cp == 2 ? 1 : run.branches);
+  PassShare share{.rows = rank.rows, .query_rows = 0};
+  int64_t tiles = 0;
+  for (const AttentionRun& attended : runs_of(run, mesh)) {
+    tiles += attended.tile_end - attended.tile_begin;
+    share.query_rows +=
+        std::min(run.rows, attended.tile_end * kBlockRows) - attended.tile_begin * kBlockRows;
+  }
+  rank.pass = transformer_flops(run.plan.request, run.checkpoint, share);
+  const int64_t layers = rank.passes * c.num_layers;
+  rank.units.prompts = mesh.rank == 0 ? prompts_of(run.plan.request) : 0;
+  rank.units.row_blocks = layers * ceil_div(rank.rows.size(), kBlockRows);
+  rank.units.attention_tiles = layers * tiles;
+  count_tiles(run, rank);
+  plan_rank_memory(run, rank);
+  rank.bytes = forecast_bytes(run, rank);
+  return rank;
+}
+
+void forecast_steps(Forecast& run) {
+  const Request& r = run.plan.request;
+  const Scheduler scheduler(r.scheduler, r.steps, r.skipped_steps());
+  run.timesteps = scheduler.timesteps();
+  for (const int64_t timestep : run.timesteps) {
+    run.guidance.push_back(
+        !r.uses_guidance() ? 1
+        : r.dynamic_cfg ? dynamic_guidance(r.guidance_scale, r.steps - r.skipped_steps(), timestep)
+                        : r.guidance_scale);
+  }
+}
+
+// All processes of the run on this machine, as the run would find it.
+std::string what_does_not_fit(const Forecast& run) {
+  const int threads = run.plan.placement.threads;
+  try {
+    std::vector<std::string> ignored;
+    check_memory({.first = plan_memory(run.checkpoint, run.plan.request, threads),
+                  .helper = plan_helper_memory(run.checkpoint, run.plan.request, threads),
+                  .processes = static_cast<int>(run.ranks.size())},
+                 run.stages, ignored);
+  } catch (const MemoryError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+int64_t prompts_of(const Request& request) {
+  return request.uses_guidance() && request.prompt != request.negative_prompt ? 2 : 1;
+}
+
+Forecast forecast(const Options& options) {
+  check_options(options);
+  Checkpoint checkpoint = open_checkpoint(options.model);
+  const int world = static_cast<int>(options.cp * options.sp);
+  RunPlan plan = resolve(options, checkpoint, {.role = Role::kForecasts, .here = {.size = world}});
+  Forecast run{.plan = std::move(plan), .checkpoint = std::move(checkpoint)};
+  const Request& r = run.plan.request;
+  run.stages = stages_of(options);
+  run.rows = joint_rows(r, run.checkpoint);
+  run.branches = r.uses_guidance() ? 2 : 1;
+  run.text_flops = prompts_of(r) * text_flops(r, run.checkpoint);
+  run.pass = transformer_flops(r, run.checkpoint, whole_pass(r, run.checkpoint));
+  forecast_steps(run);
+  const Placement& placement = run.plan.placement;
+  for (int rank = 0; rank < world; ++rank)
+    run.ranks.push_back(forecast_rank(run, make_mesh(placement.cp, placement.sp, world, rank)));
+  run.does_not_fit = what_does_not_fit(run);
+  return run;
+}
+
+}  // namespace cogvx::app
