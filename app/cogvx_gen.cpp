@@ -4,10 +4,10 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <optional>
 
 #include "app/engine.h"
+#include "app/exit_code.h"
 #include "app/generate.h"
 #include "app/launch.h"
 #include "app/life.h"
@@ -135,20 +135,9 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   return 0;
 }
 
-int exit_code_of(const std::exception& error) {
-  // Whatever fails after a signal fails because of it: a read that it broke off, for one.
-  if (stop_signal().load() != 0) return 128 + stop_signal().load();
-  const auto is = [&]<typename T>(const T*) { return dynamic_cast<const T*>(&error) != nullptr; };
-  if (is(static_cast<const UsageError*>(nullptr))) return 2;
-  if (is(static_cast<const DataError*>(nullptr))) return 3;
-  if (is(static_cast<const DeviceError*>(nullptr))) return 4;
-  if (is(static_cast<const MemoryError*>(nullptr)) ||
-      is(static_cast<const std::bad_alloc*>(nullptr)))
-    return 5;
-  if (is(static_cast<const NumericError*>(nullptr))) return 6;
-  if (is(static_cast<const DistributedError*>(nullptr))) return 7;
-  if (is(static_cast<const OutputError*>(nullptr))) return 9;
-  return 1;
+// Whatever fails after a signal fails because of it: a read that it broke off, for one.
+int code_of(const std::exception& error) {
+  return stop_signal().load() != 0 ? 128 + stop_signal().load() : exit_code_of(error);
 }
 
 // libtorch adds a stack trace of many lines.
@@ -169,7 +158,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv, console, life);
   } catch (const std::exception& error) {
-    const int code = exit_code_of(error);
+    const int code = code_of(error);
     const std::string text = life.where() + text_of(error, code);
     if (console) {
       console->error(text);
