@@ -1,15 +1,18 @@
-#include <ATen/Version.h>
-
 #include <csignal>
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "app/batch.h"
+#include "app/doctor.h"
 #include "app/engine.h"
 #include "app/exit_code.h"
 #include "app/generate.h"
+#include "app/json_text.h"
 #include "app/launch.h"
+#include "app/library_versions.h"
 #include "app/life.h"
 #include "app/options.h"
 #include "app/rank_process.h"
@@ -17,6 +20,7 @@
 #include "app/standard_streams.h"
 #include "app/stop_signal.h"
 #include "app/supervisor.h"
+#include "app/text_input.h"
 #include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
@@ -27,27 +31,56 @@ using namespace cogvx;
 using namespace cogvx::app;
 
 void print_version() {
-  const Engine engine = find_engine();
-  std::cout << "cogvx-gen " << engine.cogvx << "\nlibtorch " << engine.torch << "\n";
+  for (const auto& [name, version] : library_versions())
+    std::cout << name << " " << version << "\n";
 }
 
-void list_devices() {
-  const Engine engine = find_engine();
-  std::cout << "cpu   " << available_cores() << " cores, " << engine.instruction_set << "\n"
-            << "cuda  ";
+nlohmann::json devices_json() {
+  nlohmann::json cuda = nlohmann::json::array();
+  std::string none;
   try {
     for (const CudaDevice& device : probe_cuda(program_folder()).devices) {
-      std::cout << device.index << ": " << device.name << ", " << (device.memory_bytes >> 30)
-                << " GiB" << (device.supported ? "" : ", too old for this build") << "; ";
+      cuda.push_back({{"index", device.index},
+                      {"name", device.name},
+                      {"uuid", device.uuid},
+                      {"memory_bytes", device.memory_bytes},
+                      {"supported", device.supported}});
     }
-    std::cout << "\n";
   } catch (const DeviceError& error) {
-    std::cout << "none: " << error.what() << "\n";
+    none = error.what();
   }
+  return {
+      {"cpu", {{"cores", available_cores()}, {"instruction_set", find_engine().instruction_set}}},
+      {"cuda", cuda},
+      {"cuda_missing", none}};
 }
 
-// Answers a question that needs no model; false where there is none.
-bool answer(const Options& options) {
+void list_devices(bool as_json) {
+  const nlohmann::json devices = devices_json();
+  if (as_json) {
+    std::cout << json_text(devices) << "\n";
+    return;
+  }
+  std::cout << "cpu     " << devices["cpu"]["cores"] << " cores, "
+            << devices["cpu"]["instruction_set"].get<std::string>() << "\n";
+  for (const nlohmann::json& device : devices["cuda"]) {
+    std::cout << "cuda " << device["index"] << "  " << device["name"].get<std::string>() << ", "
+              << (device["memory_bytes"].get<uint64_t>() >> 30) << " GiB"
+              << (device["supported"] ? "" : ", too old for this build") << "\n";
+  }
+  const std::string missing = devices["cuda_missing"];
+  if (!missing.empty()) std::cout << "cuda    none: " << missing << "\n";
+}
+
+int doctor(const Options& options) {
+  const std::vector<Finding> findings = examine(options);
+  std::cout << (options.json ? findings_json(findings) : findings_text(findings));
+  return findings_exit_code(findings);
+}
+
+// Answers a question that needs no model: its exit code; none where nothing was asked.
+std::optional<int> answer(const Options& options) {
+  int code = 0;
   if (options.help) {
     print_help(std::cout);
   } else if (options.version) {
@@ -55,12 +88,14 @@ bool answer(const Options& options) {
   } else if (options.completion) {
     print_completion(std::cout);
   } else if (options.list_devices) {
-    list_devices();
+    list_devices(options.json);
+  } else if (options.doctor) {
+    code = doctor(options);
   } else {
-    return false;
+    return std::nullopt;
   }
   finish_standard_output("the answer is cut");
-  return true;
+  return code;
 }
 
 // Where this process's own log lies; empty where none is wanted. Throws OutputError.
@@ -75,6 +110,20 @@ std::string own_log(const Options& options, int rank) {
   return rank_log(options.log_dir, rank);
 }
 
+// The same of every item of a batch; their processes pick the seeds.
+void check_batch(const Options& options, Supervision& run) {
+  const std::string text = read_batch_text(options);
+  std::vector<Item> items = parse_batch(options, text);
+  const Checkpoint checkpoint = open_checkpoint(options.model);
+  plan_items(items, checkpoint, {.here = {.size = run.world}},
+             [](int64_t count) { return std::vector<int64_t>(count, 0); });
+  items = keep_shard(std::move(items), options);
+  look_at_outputs(items, checkpoint);
+  if (!is_read_once(options.batch)) return;
+  if (options.batch != "-") run.arguments.insert(run.arguments.end(), {"--batch", "-"});
+  run.input = text;
+}
+
 // What can be refused is refused here, once, and not by every process. What may not be read or
 // picked twice is handed down.
 Supervision supervision(int argc, const char* const* argv, const Options& options) {
@@ -83,12 +132,16 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
                   .world = static_cast<int>(options.cp * options.sp),
                   .log_dir = options.log_dir,
                   .dist_timeout = options.dist_timeout};
-  const RunPlan plan =
-      resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
-  if (options.seed == -1)
-    run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
-  if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
-    run.input = plan.request.prompt;
+  if (options.batch.empty()) {
+    const RunPlan plan =
+        resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
+    if (options.seed == -1)
+      run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
+    if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
+      run.input = plan.request.prompt;
+  } else {
+    check_batch(options, run);
+  }
   // So that a folder that cannot be written is one line, not one of each process.
   if (!options.log_dir.empty()) Console(options, Console::Voice::kFull, own_log(options, 0));
   return run;
@@ -102,7 +155,7 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
 
 int run(int argc, const char* const* argv, std::optional<Console>& console, Life& life) {
   const Options options = parse_options(argc, argv);
-  if (answer(options)) return 0;
+  if (const std::optional<int> code = answer(options)) return *code;
   const std::optional<LaunchPlace> place = launch_place(options.launcher);
   const int64_t world = options.cp * options.sp;
   if (!place && world != 1 && options.launcher == "none") {

@@ -157,9 +157,9 @@ void Console::progress(const Progress& now) {
     logger_->info(prefix_ + describe(now));
   } else {
     nlohmann::json event = {{"stage", stage_name(now.stage)},
-                                  {"done", now.done},
-                                  {"total", now.total},
-                                  {"part", now.part}};
+                            {"done", now.done},
+                            {"total", now.total},
+                            {"part", now.part}};
     if (video_ > 0) event.update({{"item", video_}, {"items", videos_}});
     std::fprintf(stderr, "%s\n", event.dump().c_str());
   }

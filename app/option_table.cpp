@@ -110,7 +110,8 @@ Rows output_options() {
   return in_group(
       kOutputGroup,
       {
-          row({"--output", "-o"}, "FILE", "the video (output.mp4, .mkv with ffv1); may hold {index}, {seed} and {slug}",
+          row({"--output", "-o"}, "FILE",
+              "the video (output.mp4, .mkv with ffv1); may hold {index}, {seed} and {slug}",
               &O::output),
           row({"--overwrite"}, nullptr, "replace files that exist", &O::overwrite),
           row({"--save-latents"}, "FILE", "keep the final latents (safetensors)", &O::save_latents),
@@ -158,6 +159,10 @@ Rows asking_options() {
               &O::dump_config),
           row({"--list-devices"}, nullptr, "print what could compute here, and stop",
               &O::list_devices),
+          row({"--doctor"}, nullptr,
+              "look at all that a run needs here (with --device cuda: GPUs too), and stop; exit "
+              "code 4 where something is in the way",
+              &O::doctor),
           row({"--completion"}, nullptr, "print a bash completion script, and stop",
               &O::completion),
           row({"--version"}, nullptr, "print versions, and stop", &O::version),

@@ -77,6 +77,7 @@ struct Options {
   std::string from;
   bool dump_config = false;
   bool list_devices = false;
+  bool doctor = false;
   bool completion = false;
   bool version = false;
   bool help = false;

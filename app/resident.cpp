@@ -34,9 +34,8 @@ Resident resident_parts(const std::vector<const Request*>& requests, const Check
   if (requests.size() < 2) return {};
   const Request& any = *requests.front();
   const int64_t bytes = element_bytes(any.dtype);
-  Resident parts{
-      .transformer = transformer_parameters(checkpoint.transformer) * bytes,
-      .decoder = decoder_sizes(checkpoint, any, no_work()).weights * bytes};
+  Resident parts{.transformer = transformer_parameters(checkpoint.transformer) * bytes,
+                 .decoder = decoder_sizes(checkpoint, any, no_work()).weights * bytes};
   const auto begins_with_pixels = [](const Request* r) { return r->input_frames() > 0; };
   const auto one = std::find_if(requests.begin(), requests.end(), begins_with_pixels);
   if (one != requests.end()) {

@@ -361,8 +361,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
     notice_idle_processes(checkpoint, r, plan.placement, plan.notices);
   }
   if (part.role == Role::kWritesResults) {
-    plan.output =
-        plan_output(with_output_names(options, r, part.item), plan.kind, r, plan.notices);
+    plan.output = plan_output(with_output_names(options, r, part.item), plan.kind, r, plan.notices);
   }
   return plan;
 }

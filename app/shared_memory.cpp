@@ -123,8 +123,8 @@ SharedMemory settle_memory(std::vector<Item>& items, const Checkpoint& checkpoin
   if (!several && !with_gpu) return {};
   GpuChoice gpu;
   if (with_gpu) gpu = choose_on_gpu(batch, checkpoint, ranks.mesh());
-  bool keeps_all = with_gpu ? gpu.keeps_all
-                            : host_keeps_all(batch, checkpoint, here.size, first.plan.notices);
+  bool keeps_all =
+      with_gpu ? gpu.keeps_all : host_keeps_all(batch, checkpoint, here.size, first.plan.notices);
   if (several) keeps_all = ranks.first_said(keeps_all ? "" : "no").empty();
   if (several && !keeps_all) first.plan.notices.push_back(kLoadedAnew);
   if (!gpu.offload.notice.empty()) first.plan.notices.push_back(gpu.offload.notice);

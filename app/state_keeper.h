@@ -15,7 +15,8 @@ namespace cogvx::app {
 class StateKeeper {
  public:
   // All but the state must outlive it; the request's checkpoint hashes are known before the first
-  // step. `first` is the state that the run begins with, `way_on` the flag that goes on from the file.
+  // step. `first` is the state that the run begins with, `way_on` the flag that goes on from the
+  // file.
   StateKeeper(const OutputPlan& plan, const Request& request, const DenoiseState& first,
               Console& console, std::string way_on)
       : plan_(plan),

@@ -158,7 +158,7 @@ void VideoRun::decode_and_write(const at::Tensor& latents) {
   try {
     report_.sha256_latents = sha256_hex(latents.contiguous().const_data_ptr(), latents.nbytes());
     at::Tensor frames;
-    meter_.run(Stage::kDecode, [&] { frames = decode(latents); });
+    meter_.run(Stage::kDecode, [&] { session_.together([&] { frames = decode(latents); }); });
     trace_.collect();
     collect_reports();
     session_.together([&] {

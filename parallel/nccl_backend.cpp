@@ -21,7 +21,7 @@ constexpr const char* kLibrary = "libcogvx_nccl.so";
 }
 
 // It stays loaded, as libtorch_cuda does.
-CogvxMakeNcclGroup load_maker(const std::filesystem::path& file) {
+void* load_library(const std::filesystem::path& file) {
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = dlerror();
@@ -29,6 +29,11 @@ CogvxMakeNcclGroup load_maker(const std::filesystem::path& file) {
          "several GPUs want PyTorch's CUDA libraries with NCCL: install what is missing, or run on "
          "one GPU");
   }
+  return library;
+}
+
+CogvxMakeNcclGroup load_maker(const std::filesystem::path& file) {
+  void* library = load_library(file);
   void* entry = dlsym(library, COGVX_MAKE_NCCL_GROUP_NAME);
   if (entry == nullptr)
     fail(file, "has no " + std::string(COGVX_MAKE_NCCL_GROUP_NAME), "build it again");
@@ -79,6 +84,17 @@ MakeBackend nccl_backends(const std::filesystem::path& folder, int device) {
     }
     return c10::intrusive_ptr<c10d::Backend>::reclaim(static_cast<c10d::Backend*>(backend));
   };
+}
+
+std::string nccl_version(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / kLibrary;
+  // dlsym looks into what the library was linked with, too.
+  void* entry = dlsym(load_library(file), "ncclGetVersion");
+  int version = 0;
+  if (entry == nullptr || reinterpret_cast<int (*)(int*)>(entry)(&version) != 0)
+    fail(file, "does not tell its version", "install PyTorch's own NCCL");
+  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
 }
 
 }  // namespace cogvx

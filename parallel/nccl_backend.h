@@ -18,4 +18,7 @@ std::vector<std::pair<std::string, std::string>> nccl_environment();
 // what it needs is not there; the maker throws DistributedError.
 MakeBackend nccl_backends(const std::filesystem::path& folder, int device);
 
+// "2.28.9", of the NCCL that these backends use. Throws DeviceError as nccl_backends does.
+std::string nccl_version(const std::filesystem::path& folder);
+
 }  // namespace cogvx

@@ -41,20 +41,20 @@ fs::path find_plugin(const fs::path& folder) {
 }
 
 // The plugin stays loaded: the CUDA runtime inside it does not survive being unloaded.
-CogvxCudaProbeFunction load_probe(const fs::path& plugin) {
+template <typename Function>
+Function load_function(const fs::path& plugin, const char* name) {
   void* library = dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = dlerror();
     fail("'" + plugin.string() + "' cannot be loaded: " + (reason ? reason : "no reason given"),
          "build it again");
   }
-  void* entry = dlsym(library, COGVX_CUDA_PROBE_NAME);
+  void* entry = dlsym(library, name);
   if (entry == nullptr) {
-    fail("'" + plugin.string() + "' is not this program's plugin: it has no " +
-             COGVX_CUDA_PROBE_NAME,
+    fail("'" + plugin.string() + "' is not this program's plugin: it has no " + name,
          "build it again");
   }
-  return reinterpret_cast<CogvxCudaProbeFunction>(entry);
+  return reinterpret_cast<Function>(entry);
 }
 
 std::string version_text(int version) {
@@ -108,7 +108,7 @@ std::vector<CudaDevice> devices_of(const CogvxCudaProbe& probe) {
 
 // 20 KB: too much for a worker's stack to be given without thought.
 std::unique_ptr<CogvxCudaProbe> ask_plugin(const fs::path& plugin, int free_of) {
-  const CogvxCudaProbeFunction ask = load_probe(plugin);
+  const auto ask = load_function<CogvxCudaProbeFunction>(plugin, COGVX_CUDA_PROBE_NAME);
   auto probe = std::make_unique<CogvxCudaProbe>();
   probe->abi = kCogvxCudaAbi;
   probe->free_of = free_of;
@@ -137,6 +137,37 @@ CudaReport probe_cuda(const fs::path& folder) {
 
 int64_t free_device_bytes(const CudaReport& report, int device) {
   return static_cast<int64_t>(ask_plugin(report.plugin, device)->free_bytes);
+}
+
+DeviceCopy copy_between(const CudaReport& report, int from, int to) {
+  const auto copy = load_function<CogvxCudaCopyFunction>(report.plugin, COGVX_CUDA_COPY_NAME);
+  CogvxCudaCopy result{};
+  result.abi = kCogvxCudaAbi;
+  result.from = from;
+  result.to = to;
+  if (copy(&result) != kCogvxCudaOk) {
+    throw DeviceError("CUDA: a copy from GPU " + std::to_string(from) + " to GPU " +
+                      std::to_string(to) + " failed: " + result.error +
+                      "; check nvidia-smi, and that nobody else fills these GPUs");
+  }
+  return {.direct = result.direct != 0,
+          .intact = result.intact != 0,
+          .bytes_per_second =
+              result.seconds > 0 ? static_cast<double>(result.bytes) / result.seconds : 0};
+}
+
+std::string cuda_plugin_runtime(const fs::path& folder) {
+  try {
+    const auto ask =
+        load_function<CogvxCudaProbeFunction>(find_plugin(folder), COGVX_CUDA_PROBE_NAME);
+    const auto probe = std::make_unique<CogvxCudaProbe>();
+    probe->abi = kCogvxCudaAbi;
+    probe->free_of = -1;
+    if (ask(probe.get()) == kCogvxCudaOtherAbi) return "";
+    return version_text(probe->runtime_version);
+  } catch (const DeviceError&) {
+    return "";
+  }
 }
 
 }  // namespace cogvx

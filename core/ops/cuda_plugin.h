@@ -35,4 +35,17 @@ CudaReport probe_cuda(const std::filesystem::path& folder);
 // process will compute in. Throws DeviceError.
 int64_t free_device_bytes(const CudaReport& report, int device);
 
+// A block copied from one device of the report to another and back to the host.
+struct DeviceCopy {
+  bool direct = false;  // without the host's memory between
+  bool intact = false;  // the same bytes came out
+  double bytes_per_second = 0;
+};
+// Throws DeviceError.
+DeviceCopy copy_between(const CudaReport& report, int from, int to);
+
+// The CUDA that the plugin near `folder` was built with, device or not; empty where there is no
+// plugin that answers.
+std::string cuda_plugin_runtime(const std::filesystem::path& folder);
+
 }  // namespace cogvx

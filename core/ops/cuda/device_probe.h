@@ -7,7 +7,7 @@
 extern "C" {
 
 // Raise with every change of the structs below.
-enum { kCogvxCudaAbi = 3, kCogvxCudaMaxDevices = 64 };
+enum { kCogvxCudaAbi = 4, kCogvxCudaMaxDevices = 64 };
 
 // Why there is no device list; kCogvxCudaOk when there is one.
 enum CogvxCudaStatus {
@@ -54,4 +54,23 @@ struct CogvxCudaProbe {
 // Fills `probe`; returns a CogvxCudaStatus. Creates a CUDA context on device free_of and no other.
 typedef int (*CogvxCudaProbeFunction)(struct CogvxCudaProbe* probe);
 #define COGVX_CUDA_PROBE_NAME "cogvx_cuda_probe"
+
+// A block of memory is copied from one device to another, as NCCL and offloading would.
+struct CogvxCudaCopy {
+  // Set by the caller, the first as in CogvxCudaProbe.
+  int32_t abi;
+  int32_t from;
+  int32_t to;
+  // Whether one can reach the other's memory without the host's.
+  int32_t direct;
+  // Whether the same bytes came out.
+  int32_t intact;
+  double seconds;
+  uint64_t bytes;
+  char error[256];
+};
+
+// Fills `copy`; returns a CogvxCudaStatus. Creates a CUDA context on both devices.
+typedef int (*CogvxCudaCopyFunction)(struct CogvxCudaCopy* copy);
+#define COGVX_CUDA_COPY_NAME "cogvx_cuda_copy"
 }

@@ -114,7 +114,7 @@ TEST(CudaPlugin, EveryReasonForNoDeviceHasItsOwnMessage) {
               AllOf(one_line_with_a_cure, HasSubstr("serves CUDA 12.2"), HasSubstr("wants 13.0")));
   EXPECT_THAT(why_not("no device"), AllOf(one_line_with_a_cure, HasSubstr("shows no device")));
   EXPECT_THAT(why_not("other abi"),
-              AllOf(one_line_with_a_cure, HasSubstr("speaks version 7"), HasSubstr("program 3")));
+              AllOf(one_line_with_a_cure, HasSubstr("speaks version 7"), HasSubstr("program 4")));
   EXPECT_THAT(why_not("broken"),
               AllOf(one_line_with_a_cure, HasSubstr("system not yet initialized")));
   EXPECT_THAT(why_not("old device"), AllOf(one_line_with_a_cure, HasSubstr("found Old One"),

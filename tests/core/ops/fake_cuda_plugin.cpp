@@ -1,5 +1,6 @@
 // Stands in for libcogvx_cuda.so where there is no GPU: answers what COGVX_FAKE_CUDA names. Of a
-// device's 80 GiB, COGVX_FAKE_CUDA_FREE bytes are free, without it nearly all.
+// device's 80 GiB, COGVX_FAKE_CUDA_FREE bytes are free, without it nearly all. What is copied to or
+// from GPU COGVX_FAKE_CUDA_SPOILS is not what comes out.
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -65,4 +66,16 @@ extern "C" int cogvx_cuda_probe(CogvxCudaProbe* probe) {
   if (probe->free_of >= 0)
     probe->free_bytes = left == nullptr ? 79ULL << 30 : std::strtoull(left, nullptr, 10);
   return fill(*probe, std::getenv("COGVX_FAKE_CUDA"));
+}
+
+extern "C" int cogvx_cuda_copy(CogvxCudaCopy* copy) {
+  const char* spoils = std::getenv("COGVX_FAKE_CUDA_SPOILS");
+  const int spoilt = spoils == nullptr ? -1 : std::atoi(spoils);
+  copy->direct = copy->from / 2 == copy->to / 2;
+  copy->intact = copy->from != spoilt && copy->to != spoilt;
+  copy->bytes = 64 << 20;
+  copy->seconds = 1e-3;
+  if (copy->from != 8) return kCogvxCudaOk;
+  std::snprintf(copy->error, sizeof copy->error, "out of memory");
+  return kCogvxCudaOtherError;
 }

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cogvx::app {
+
+struct LibraryVersion {
+  std::string name;
+  std::string version;
+};
+// Everything this program is made of, itself first: as loaded where the library can be asked, else
+// as it was built with.
+std::vector<LibraryVersion> library_versions();
+
+// In console.cpp's library, which alone includes spdlog.
+LibraryVersion logging_library();
+
+}  // namespace cogvx::app
