@@ -2,12 +2,13 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "app/batch.h"
 #include "app/doctor.h"
 #include "app/engine.h"
+#include "app/exit_code.h"
 #include "app/forecast/estimates.h"
 #include "app/generate.h"
 #include "app/json_text.h"
@@ -20,6 +21,7 @@
 #include "app/standard_streams.h"
 #include "app/stop_signal.h"
 #include "app/supervisor.h"
+#include "app/text_input.h"
 #include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
@@ -121,6 +123,20 @@ std::string own_log(const Options& options, int rank) {
   return rank_log(options.log_dir, rank);
 }
 
+// The same of every item of a batch; their processes pick the seeds.
+void check_batch(const Options& options, Supervision& run) {
+  const std::string text = read_batch_text(options);
+  std::vector<Item> items = parse_batch(options, text);
+  const Checkpoint checkpoint = open_checkpoint(options.model);
+  plan_items(items, checkpoint, {.here = {.size = run.world}},
+             [](int64_t count) { return std::vector<int64_t>(count, 0); });
+  items = keep_shard(std::move(items), options);
+  look_at_outputs(items, checkpoint);
+  if (!is_read_once(options.batch)) return;
+  if (options.batch != "-") run.arguments.insert(run.arguments.end(), {"--batch", "-"});
+  run.input = text;
+}
+
 // What can be refused is refused here, once, and not by every process. What may not be read or
 // picked twice is handed down.
 Supervision supervision(int argc, const char* const* argv, const Options& options) {
@@ -129,12 +145,16 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
                   .world = static_cast<int>(options.cp * options.sp),
                   .log_dir = options.log_dir,
                   .dist_timeout = options.dist_timeout};
-  const RunPlan plan =
-      resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
-  if (options.seed == -1)
-    run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
-  if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
-    run.input = plan.request.prompt;
+  if (options.batch.empty()) {
+    const RunPlan plan =
+        resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
+    if (options.seed == -1)
+      run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
+    if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
+      run.input = plan.request.prompt;
+  } else {
+    check_batch(options, run);
+  }
   // So that a folder that cannot be written is one line, not one of each process.
   if (!options.log_dir.empty()) Console(options, Console::Voice::kFull, own_log(options, 0));
   return run;
@@ -182,20 +202,9 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   return 0;
 }
 
-int exit_code_of(const std::exception& error) {
-  // Whatever fails after a signal fails because of it: a read that it broke off, for one.
-  if (stop_signal().load() != 0) return 128 + stop_signal().load();
-  const auto is = [&]<typename T>(const T*) { return dynamic_cast<const T*>(&error) != nullptr; };
-  if (is(static_cast<const UsageError*>(nullptr))) return 2;
-  if (is(static_cast<const DataError*>(nullptr))) return 3;
-  if (is(static_cast<const DeviceError*>(nullptr))) return 4;
-  if (is(static_cast<const MemoryError*>(nullptr)) ||
-      is(static_cast<const std::bad_alloc*>(nullptr)))
-    return 5;
-  if (is(static_cast<const NumericError*>(nullptr))) return 6;
-  if (is(static_cast<const DistributedError*>(nullptr))) return 7;
-  if (is(static_cast<const OutputError*>(nullptr))) return 9;
-  return 1;
+// Whatever fails after a signal fails because of it: a read that it broke off, for one.
+int code_of(const std::exception& error) {
+  return stop_signal().load() != 0 ? 128 + stop_signal().load() : exit_code_of(error);
 }
 
 // libtorch adds a stack trace of many lines.
@@ -216,7 +225,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv, console, life);
   } catch (const std::exception& error) {
-    const int code = exit_code_of(error);
+    const int code = code_of(error);
     const std::string text = life.where() + text_of(error, code);
     if (console) {
       console->error(text);

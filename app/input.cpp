@@ -34,19 +34,24 @@ std::vector<uint8_t> read_pixels(const Options& options, const Request& request,
   return io::resize(image.view(), target).pixels;
 }
 
+TensorShape input_shape(const Request& request) {
+  return {{request.input_frames(), request.height, request.width, 3}, at::kByte};
+}
+
 }  // namespace
 
-at::Tensor read_input(const Options& options, const Request& request, WorkExchange& work,
-                      const Monitor& monitor) {
+at::Tensor read_input(const Options& options, const Request& request, const Monitor& monitor) {
   if (request.task == Task::kTextToVideo) return {};
-  const int64_t frames = request.task == Task::kImageToVideo ? 1 : request.num_frames;
-  const TensorShape shape{{frames, request.height, request.width, 3}, at::kByte};
-  return work.made_once(shape, [&] {
-    const std::vector<uint8_t> pixels = read_pixels(options, request, monitor);
-    at::Tensor rgb_FHW3 = at::empty(shape.sizes, at::TensorOptions().dtype(at::kByte));
-    std::memcpy(rgb_FHW3.mutable_data_ptr(), pixels.data(), rgb_FHW3.nbytes());
-    return rgb_FHW3;
-  });
+  const std::vector<uint8_t> pixels = read_pixels(options, request, monitor);
+  const TensorShape shape = input_shape(request);
+  at::Tensor rgb_FHW3 = at::empty(shape.sizes, at::TensorOptions().dtype(shape.dtype));
+  std::memcpy(rgb_FHW3.mutable_data_ptr(), pixels.data(), rgb_FHW3.nbytes());
+  return rgb_FHW3;
+}
+
+at::Tensor share_input(const at::Tensor& rgb_FHW3, const Request& request, WorkExchange& work) {
+  if (request.task == Task::kTextToVideo) return {};
+  return work.made_once(input_shape(request), [&] { return rgb_FHW3; });
 }
 
 std::string input_sha256(const at::Tensor& rgb_FHW3) {

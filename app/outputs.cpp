@@ -34,6 +34,8 @@ void Outputs::prepare(const at::Tensor& frames_FYX3,
 
 void Outputs::commit(const std::string& sidecar) {
   if (frames_) frames_->commit();
+  // One of another request would pass for the one that the sidecar beside it describes.
+  remove_file(plan_.video);
   io::write_text_file(plan_.sidecar, sidecar);
   video_->commit();
 }

@@ -12,7 +12,7 @@ source scripts/common.sh
 
 readonly folder=build-fuzz
 readonly limits=(-max_len=65536 -timeout=10 -malloc_limit_mb=256 -rss_limit_mb=2048 -dict=tests/fuzz/words.dict)
-readonly names=(safetensors configs saved_run picture lora torch_pickle)
+readonly names=(safetensors configs saved_run picture lora torch_pickle batch)
 mode=fuzz built=0 seconds=60 targets=("${names[@]}")
 [ "${COGVX_LONG:-}" != 1 ] || seconds=600
 
@@ -128,7 +128,7 @@ coverage() {
     profiles+=("$folder-coverage/$target.profraw")
   done
   "$(tool llvm-profdata)" merge -o "$folder-coverage/all.profdata" "${profiles[@]}"
-  "$(tool llvm-cov)" report "${objects[@]}" -instr-profile="$folder-coverage/all.profdata" "$PWD/core" "$PWD/io" |
+  "$(tool llvm-cov)" report "${objects[@]}" -instr-profile="$folder-coverage/all.profdata" "$PWD/core" "$PWD/io" "$PWD/app" |
     awk '$1 ~ /\.cpp$/ { printf "%-32s %4d of %4d lines, %s\n", $1, $8 - $9, $8, $10 }
          $1 == "TOTAL" { printf "%-32s %4d of %4d lines, %s\n", "all, headers too", $8 - $9, $8, $10 }'
 }

@@ -182,9 +182,23 @@ def make_picture():
     write("picture", "exif", b"II" + struct.pack("<HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0))
 
 
+def make_batch():
+    write("batch", "lines", b'{"prompt": "a red ball", "seed": 7, "output": "{index}-{slug}.mp4"}\n\n{"prompt": ""}\n')
+    write("batch", "crlf", b'\xef\xbb\xbf{"prompt":"a","lora":["x:0.5"]}\r\n \t\r\n{"prompt":"b","strength":0.5}\r\n')
+    write("batch", "prompts", "a red ball\n  Ein Bär läuft/springt, 一只熊 \U0001f388\n{seed}\n".encode())
+    write("batch", "template", b"out/{index}-{seed}_{{x}}-{slug}.mp4")
+    write("batch", "unknown", b"{index}-{name}.mp4")
+    write("batch", "open_brace", b"{index")
+    write("batch", "twice", b'{"prompt":"a","prompt":"b"}\n[1]\n{"prompt"')
+    write("batch", "not_utf8", b"a\xff\xc0\xafb\n")
+    write("batch", "nul", b"a\x00b\n")
+    write("batch", "blank", b"\n \n\r\n")
+
+
 make_safetensors()
 make_configs()
 make_saved_run()
 make_lora()
 make_torch_pickle()
 make_picture()
+make_batch()
