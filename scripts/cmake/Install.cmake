@@ -28,6 +28,7 @@ install(CODE "
 
 install(DIRECTORY configs/demo DESTINATION share/cogvx)
 install(PROGRAMS scripts/launch.sh scripts/setup.sh DESTINATION share/cogvx/scripts)
+install(DIRECTORY scripts/examples DESTINATION share/cogvx USE_SOURCE_PERMISSIONS)
 install(FILES scripts/common.sh scripts/wheels.txt scripts/wheels_cuda.txt scripts/runtime_packages.txt
   DESTINATION share/cogvx/scripts)
 install(FILES README.md LICENSE DESTINATION share/doc/cogvx)
