@@ -152,11 +152,20 @@ GEN
 # The machine goes: the script itself gets SIGTERM, and is given again.
 preempted_script() {
   local code=0 script
-  COGVX_GEN=$real "$examples/resume_after_preemption.sh" video.mp4 "${long[@]}" >said 2>errors &
+  # One that takes its time to end.
+  cat >slow <<'SLOW'
+#!/usr/bin/env bash
+"$real" "$@" &
+trap 'kill -TERM $!; wait $!; sleep 0.3; touch ended; exit 143' TERM
+wait $!
+SLOW
+  chmod +x slow
+  real=$real COGVX_GEN=./slow "$examples/resume_after_preemption.sh" video.mp4 "${long[@]}" >said 2>errors &
   script=$!
   wait_for '"done":8,.*"denoise"' errors && kill -TERM $script
   wait $script || code=$?
   [ "$code" = 143 ] || fail "exit code $code, wanted 143: $(tail -n 3 errors)"
+  [ -e ended ] || fail "the script ended before its cogvx-gen"
   [ "$(compgen -G 'video.*')" = video.state.safetensors ] || fail "wanted the state alone: $(ls)"
   COGVX_GEN=$real "$examples/resume_after_preemption.sh" video.mp4 "${long[@]}" >said 2>errors || fail "exit code $?: $(tail -n 3 errors)"
   plain plain.mp4 "${prompt[@]}" --steps 60
