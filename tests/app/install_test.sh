@@ -61,11 +61,13 @@ launcher() {
 }
 
 licences() {
-  local documents="$root/share/doc/cogvx" name
-  for name in LICENSE README.md torch-2.11.0/LICENSE torch-2.11.0/NOTICE nvidia_cuda_runtime-13.0.96/License.txt \
-    nvidia_cuda_cupti-13.0.85/License.txt; do
-    [ -s "$documents/$name" ] || fail "no share/doc/cogvx/$name"
-  done
+  local documents="$root/share/doc/cogvx" wheel rest
+  [ -s "$documents/LICENSE" ] || fail "no share/doc/cogvx/LICENSE"
+  # torch==2.11.0 lies in torch-2.11.0, nvidia-cuda-runtime==13.0.96 in nvidia_cuda_runtime-13.0.96.
+  while read -r wheel rest; do
+    wheel=${wheel//-/_}
+    compgen -G "$documents/${wheel/==/-}/*[Ll][Ii][Cc][Ee][Nn][Ss][Ee]*" >/dev/null || fail "no licence in share/doc/cogvx/${wheel/==/-}"
+  done < <(grep -v '^#' "$root/share/cogvx/scripts/wheels.txt")
 }
 
 # A stand-in finds a device, so that the plugin that computes is loaded; its libraries are not in the installation.
