@@ -269,18 +269,27 @@ void print_help(std::ostream& out) {
 void print_completion(std::ostream& out) {
   std::string names, cases;
   for (const OptionSpec& spec : option_table()) {
-    for (const std::string& name : spec.names) names += (names.empty() ? "" : " ") + name;
-    if (spec.choices.empty()) continue;
-    std::string choices;
+    std::string pattern, choices;
+    for (const std::string& name : spec.names) {
+      names += (names.empty() ? "" : " ") + name;
+      pattern += (pattern.empty() ? "" : "|") + name;
+    }
     for (const std::string& choice : spec.choices) choices += (choices.empty() ? "" : " ") + choice;
-    cases += "    " + spec.names.front() + ") COMPREPLY=($(compgen -W '" + choices +
-             "' -- \"$word\")); return ;;\n";
+    if (!choices.empty()) cases += "    " + pattern + ") choices='" + choices + "' ;;\n";
   }
-  out << "_cogvx_gen() {\n  local word=${COMP_WORDS[COMP_CWORD]}\n  case "
-         "${COMP_WORDS[COMP_CWORD-1]} in\n"
-      << cases << "  esac\n  if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '" << names
-      << "' -- \"$word\")); else COMPREPLY=($(compgen -f -- \"$word\")); fi\n}\ncomplete -o "
-         "filenames -F _cogvx_gen cogvx-gen\n";
+  // Bash takes --codec=h264 for three words. File names are left to readline, which quotes them.
+  out << R"(_cogvx_gen() {
+  local word=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD-1]} choices=''
+  if [[ $word == = ]]; then word=''; elif [[ $flag == = ]]; then flag=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case $flag in
+)" << cases
+      << R"(  esac
+  if [[ -n $choices ]]; then compopt +o default; elif [[ $word == -* ]]; then choices=')"
+      << names << R"('; fi
+  mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$word")
+}
+complete -o default -F _cogvx_gen cogvx-gen
+)";
 }
 
 }  // namespace cogvx::app

@@ -6,6 +6,11 @@ die() {
   exit 2
 }
 
+# The folder of a checkout's scripts, or share/cogvx of an installation: cogvx-gen of either.
+own_program() {  # that folder
+  if [ -e "$1/CMakeLists.txt" ]; then echo "$1/build/app/cogvx-gen"; else echo "${1%/share/cogvx}/bin/cogvx-gen"; fi
+}
+
 # Compilers that run at once: one per core, but a file with PyTorch's headers wants 1.5 GB.
 build_jobs() {
   local cores memory_kb

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts the processes of one video, cp x sp of them by the flags of cogvx-gen, and becomes what it starts: exit code
 # and signals are those of the run.
+# Installed it is cogvx-launch, and starts the cogvx-gen beside it.
 #   scripts/launch.sh [--with spawn|torchrun|mpirun|srun] [--nnodes N] [--node-rank R] [--master HOST[:PORT]]
 #                     [--launcher-arg ARG]... [--program FILE] [--dry-run] [--] FLAG OF COGVX-GEN...
 #   --with          spawn (default): cogvx-gen's own supervisor, this machine only; torchrun: run it on each machine;
@@ -9,10 +10,10 @@
 #   --launcher-arg  handed to the launcher as it is, for example --launcher-arg=--hostfile --launcher-arg=hosts
 #   --dry-run       prints the command and stops
 set -euo pipefail
-root="$(cd "$(dirname "$0")/.." && pwd)"
+root="$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)"
 source "$root/scripts/common.sh"
 
-with=spawn nnodes=1 node_rank="" master="" program="$root/build/app/cogvx-gen" dry_run=0
+with=spawn nnodes=1 node_rank="" master="" program=$(own_program "$root") dry_run=0
 launcher_args=() flags=()
 
 usage() { sed -n '2,/^set -euo/ { /^set/d; s/^# \{0,1\}//; p }' "$0"; }

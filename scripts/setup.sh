@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gets everything a build needs: Debian packages (as root; otherwise prints the command) and the pinned PyTorch wheels,
 # checked by SHA-256 and unpacked, never imported, under .deps/python. Safe to run again; a second run does nothing.
+# In an installed cogvx it fetches the wheels alone, and only with --cuda has something to do: into lib/cogvx.
 #   scripts/setup.sh [--cuda] [--bare] [--cuobjdump] [--quiet]
 #   --cuda  adds the NVIDIA libraries that PyTorch loads on a GPU
 #   --bare  fills .deps/bare with the sources that a machine without Debian packages needs (scripts/gpu_check.sh)
@@ -15,7 +16,8 @@ packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pi
   clang libclang-rt-dev llvm   # for scripts/fuzz.sh alone
   openmpi-bin iproute2)        # for tests of launchers
 lists=(scripts/wheels.txt)
-quiet=0 bare=0
+quiet=0 bare=0 installed=0 deps=.deps python=.deps/python
+[ -e CMakeLists.txt ] || { installed=1 deps=../../lib/cogvx python=../../lib/cogvx; }
 for argument in "$@"; do
   case "$argument" in
     --cuda) lists+=(scripts/wheels_cuda.txt) ;;
@@ -71,11 +73,11 @@ install_debian_packages() {
 }
 
 unpack_wheel() {  # requirement, platform tag, SHA-256
-  local stamp=".deps/stamps/$3"
+  local stamp="$deps/stamps/$3"
   [ -e "$stamp" ] && return
   say "fetching $1"
   local folder
-  folder=$(mktemp -d .deps/download.XXXXXX)
+  folder=$(mktemp -d "$deps/download.XXXXXX")
   # Exact tags, so that any Python 3 fetches the same file.
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$folder" \
     --platform "$2" --platform manylinux2014_x86_64 --implementation cp --python-version 3.11 --abi cp311 --abi none \
@@ -87,14 +89,18 @@ unpack_wheel() {  # requirement, platform tag, SHA-256
     rm -rf "$folder"
     exit 1
   }
-  python3 -m zipfile -e "$wheel" .deps/python
+  python3 -m zipfile -e "$wheel" "$python"
   rm -rf "$folder"
   touch "$stamp"
 }
 
-install_debian_packages
-mkdir -p .deps/stamps .deps/python
-rm -rf .deps/download.*
+if [ "$installed" = 1 ]; then
+  [ ${#lists[@]} -gt 1 ] || { say "nothing to do: an installed cogvx has what a CPU wants; --cuda fetches NVIDIA's libraries"; exit 0; }
+else
+  install_debian_packages
+fi
+mkdir -p "$deps/stamps" "$python"
+rm -rf "$deps"/download.*
 while read -r requirement platform digest; do
   unpack_wheel "$requirement" "$platform" "$digest"
 done < <(grep -hv '^#' "${lists[@]}")

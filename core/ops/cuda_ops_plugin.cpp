@@ -19,13 +19,22 @@ constexpr const char* kOpsPluginName = "libcogvx_cuda_ops.so";
   throw DeviceError("CUDA: " + found + "; " + cure + ", or run on the CPU");
 }
 
+// Fetches NVIDIA's libraries; an installed plugin has it in the share folder beside lib.
+std::string setup_script(const fs::path& library) {
+  const fs::path installed = library.parent_path() / ".." / "share/cogvx/scripts/setup.sh";
+  std::error_code ignored;
+  return fs::exists(installed, ignored) ? "'" + installed.lexically_normal().string() + "'"
+                                        : "scripts/setup.sh";
+}
+
 // It stays loaded: the tensors it made, and the CUDA runtime, do not survive being unloaded.
 CogvxMakeCudaOpsFunction load_factory(const fs::path& library) {
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* reason = dlerror();
-    fail("'" + library.string() + "' cannot be loaded: " + (reason ? reason : "no reason given"),
-         "run scripts/setup.sh --cuda");
+    fail(
+        "'" + library.string() + "' cannot be loaded: " + (reason ? reason : "no reason given"),
+        "it needs PyTorch's and NVIDIA's CUDA libraries: run " + setup_script(library) + " --cuda");
   }
   void* entry = dlsym(handle, COGVX_MAKE_CUDA_OPS_NAME);
   if (entry == nullptr) {
