@@ -22,6 +22,7 @@
 #include "app/stop_signal.h"
 #include "app/supervisor.h"
 #include "app/text_input.h"
+#include "app/verify.h"
 #include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
@@ -170,6 +171,7 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   const Options options = parse_options(argc, argv);
   if (const std::optional<int> code = answer(options)) return *code;
   if (options.plan) return plan(options);
+  if (!options.verify.empty()) return verify(argc, argv, options, stop_signal());
   const std::optional<LaunchPlace> place = launch_place(options.launcher);
   const int64_t world = options.cp * options.sp;
   if (!place && world != 1 && options.launcher == "none") {

@@ -80,7 +80,7 @@ Rows video_options() {
 
 Rows where_options() {
   return in_group(
-      "where",
+      kWhereGroup,
       {
           row({"--device"}, "D", "auto (cpu), cpu or cuda", &O::device, {"auto", "cpu", "cuda"}),
           row({"--cp", "--cfg-parallel"}, "N", "processes for the guidance branches, 1 or 2",
@@ -155,6 +155,10 @@ Rows asking_options() {
       {
           row({"--config"}, "FILE", "options from a JSON file; flags win", &O::config),
           row({"--from"}, "SIDECAR", "repeat the video a sidecar describes; flags win", &O::from),
+          row({"--verify"}, "SIDECAR",
+              "make the video a sidecar describes again and say whether it is the same, byte for "
+              "byte; keeps nothing (exit code 10: other bytes)",
+              &O::verify),
           row({"--dump-config"}, nullptr, "print the options as resolved, as JSON, and stop",
               &O::dump_config),
           row({"--plan"}, nullptr,

@@ -213,13 +213,30 @@ void check_exclusive(const Options& options) {
   exclude(decodes, "--decode-latents", options.checkpoint_every.has_value(), "--checkpoint-every");
   exclude(options.prompt.has_value(), "--prompt", !options.prompt_file.empty(), "--prompt-file");
   const bool batch = !options.batch.empty();
-  exclude(batch, "--batch", options.prompt.has_value(), "--prompt");
   exclude(batch, "--batch", !options.prompt_file.empty(), "--prompt-file");
   exclude(batch, "--batch", resumes, "--resume");
   exclude(batch, "--batch", decodes, "--decode-latents");
   exclude(batch, "--batch", !options.from.empty(), "--from");
   exclude(batch, "--batch", options.dump_config, "--dump-config");
   exclude(batch, "--batch", options.plan, "--plan");
+}
+
+// Where and how, and what is said of it; the sidecar knows all else.
+void check_verification(const Options& options) {
+  constexpr const char* kAlso[] = {"model", "json",     "progress", "verbose",
+                                   "quiet", "log_file", "verify"};
+  const Options nothing;
+  for (const OptionSpec& spec : option_table()) {
+    const bool allowed =
+        spec.group == std::string(kWhereGroup) ||
+        std::find(std::begin(kAlso), std::end(kAlso), spec.key()) != std::end(kAlso);
+    if (allowed || option_value(spec, options) == option_value(spec, nothing)) continue;
+    throw UsageError(spec.names.front() +
+                     " is given with --verify, which takes all that decides the video from its "
+                     "sidecar; drop one of them");
+  }
+  if (options.model.empty())
+    throw UsageError("--model is missing: the checkpoint directory that the video was made with");
 }
 
 json options_to_json(const Options& options) {

@@ -75,6 +75,7 @@ struct Options {
   // asking
   std::string config;
   std::string from;
+  std::string verify;
   bool dump_config = false;
   bool plan = false;
   bool list_devices = false;
@@ -92,6 +93,7 @@ using OptionTarget = std::variant<std::string Options::*, std::optional<std::str
                                   std::vector<std::string> Options::*, bool Options::*>;
 
 inline constexpr char kVideoGroup[] = "the video";
+inline constexpr char kWhereGroup[] = "where";
 inline constexpr char kOutputGroup[] = "output";
 inline constexpr char kAskingGroup[] = "asking";
 
@@ -114,6 +116,9 @@ Options parse_options(int argc, const char* const* argv);
 
 // Throws UsageError naming two options that exclude each other.
 void check_exclusive(const Options& options);
+
+// Throws UsageError for an option that --verify does not leave to the sidecar.
+void check_verification(const Options& options);
 
 // Values that belong into a config file (all but the questions); and back. Throws DataError naming
 // key and wanted type.

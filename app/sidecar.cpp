@@ -175,6 +175,12 @@ json sidecar_engine(const std::string& path) {
   return member(sidecar, "engine", path);
 }
 
+std::string sidecar_output(const std::string& path) {
+  const json sidecar = read_sidecar(path);
+  const json output = member(sidecar, "output", path);
+  return output.is_string() ? output.get<std::string>() : "";
+}
+
 std::string another_engine_text(const std::string& path) {
   return path +
          " was made by another engine (build, libraries or instruction set); the bytes may differ "

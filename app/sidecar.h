@@ -69,6 +69,8 @@ nlohmann::json sidecar_options(const std::string& path);
 // Its request and engine, to be compared with what a repetition found.
 Request sidecar_request(const std::string& path);
 nlohmann::json sidecar_engine(const std::string& path);
+// The path of the video, as it was given.
+std::string sidecar_output(const std::string& path);
 
 // For a notice that `path` was made by another Engine than this one.
 std::string another_engine_text(const std::string& path);

@@ -268,6 +268,18 @@ TEST_F(BatchOfThree, WhatAnotherRequestMadeIsNotTakenForDone) {
   EXPECT_THAT(replaced.err, HasSubstr("1 made, 0 there already"));
 }
 
+TEST_F(BatchOfThree, FlagsOfTheCommandLineAreThoseOfEveryLine) {
+  write_batch("{\"seed\": 1}\n{\"seed\": 1, \"prompt\": \"a blue star\"}\n");
+  const ProgramResult result = run({"--batch", path("batch.jsonl"), "-p", "a red circle", "-o",
+                                    path("{index}.mkv"), "--lossless"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto prompt_of = [&](const std::string& sidecar) {
+    return json::parse(read_file(path(sidecar))).at("request").at("prompt");
+  };
+  EXPECT_EQ(prompt_of("1.json"), "a red circle");
+  EXPECT_EQ(prompt_of("2.json"), "a blue star");
+}
+
 struct BadBatch {
   const char* text;
   int code;
@@ -317,7 +329,7 @@ TEST_F(BatchOfThree, FlagsThatMeanOneVideoDoNotGoWithABatch) {
   write_batch("{\"prompt\": \"a\"}\n");
   const std::string batch = path("batch.jsonl");
   const std::pair<Flags, const char*> cases[] = {
-      {{"--batch", batch, "-p", "a"}, "--batch and --prompt are both given"},
+      {{"--batch", batch, "--prompt-file", "a"}, "--batch and --prompt-file are both given"},
       {{"--batch", batch, "--resume", "x"}, "--batch and --resume are both given"},
       {{"-p", "a", "--shard", "1/2"}, "--shard is for a batch"},
       {{"-p", "a", "--fail-fast"}, "--fail-fast is for a batch"},
