@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pip clang-format ffmpeg
   libcli11-dev libspdlog-dev nlohmann-json3-dev libsentencepiece-dev
-  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+  libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev
   googletest libgtest-dev libgmock-dev libbenchmark-dev
   clang libclang-rt-dev llvm   # for scripts/fuzz.sh alone
   openmpi-bin iproute2)        # for tests of launchers
