@@ -237,13 +237,13 @@ TEST(ComparePage, LeavesNothingBehindWithoutCommit) {
   {
     ComparePage page(folder / "page.html", {.video = {.name = "a", .record = {}},
                                             .frames = sample.reference.view(),
-                                            .frame_rate = {}});
+                                            .frame_rate = kUsualFrameRate});
     page.add(result("b", sample.reference, sample.test), sample.test.view());
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
   EXPECT_THROW(ComparePage(folder / "missing" / "page.html", {.video = {.name = "a", .record = {}},
                                                               .frames = sample.reference.view(),
-                                                              .frame_rate = {}}),
+                                                              .frame_rate = kUsualFrameRate}),
                OutputError);
 }
 

@@ -18,7 +18,6 @@ namespace {
 constexpr int kCopyCrf = 17;
 // Between two a browser decodes at most that many frames to show the one that was asked for.
 constexpr int kKeyFrameInterval = 8;
-constexpr io::FrameRate kUsualRate{.numerator = 8, .denominator = 1};
 
 io::FrameSource source_of(const io::FramesView& frames) {
   return {.count = frames.count, .size = frames.size, .frame = [frames](int index) {
@@ -65,7 +64,6 @@ int difference_gain(const VideoDistance& distance) {
 
 ComparePage::ComparePage(std::filesystem::path path, Reference reference)
     : path_(std::move(path)), reference_(std::move(reference)) {
-  if (reference_.frame_rate.numerator <= 0) reference_.frame_rate = kUsualRate;
   reference_copy_ = copy_of(source_of(reference_.frames));
 }
 

@@ -9,6 +9,9 @@
 
 namespace cogvx::app {
 
+// Of videos that do not say theirs, such as a folder of frames.
+inline constexpr io::FrameRate kUsualFrameRate{.numerator = 8, .denominator = 1};
+
 // A power of two, 1 to 64: the largest that keeps the mean of the worst frame's difference, times
 // it, within a quarter of the scale. So a small difference is seen, and a large one not all white.
 int difference_gain(const VideoDistance& distance);
@@ -19,8 +22,8 @@ class ComparePage {
  public:
   struct Reference {
     PageVideo video;
-    io::FramesView frames;     // needed until the last `add`
-    io::FrameRate frame_rate;  // 0/1, unknown: 8 a second
+    io::FramesView frames;  // needed until the last `add`
+    io::FrameRate frame_rate;
   };
 
   // OutputError, UsageError.
