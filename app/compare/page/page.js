@@ -125,9 +125,13 @@
   speed.addEventListener("change", setSpeed);
   for (const button of all(".jump"))
     button.addEventListener("click", () => show(Number(button.dataset.frame)));
-  // So that the space bar plays after a click on another button, too.
-  for (const button of all("button"))
-    button.addEventListener("click", (event) => event.detail > 0 && button.blur());
+  // So that the space bar still plays after a click on another button; the keyboard's focus stays.
+  document.addEventListener("pointerup", () =>
+    setTimeout(() => {
+      const { tagName, type } = document.activeElement ?? {};
+      if (tagName === "BUTTON" || type === "checkbox") document.activeElement.blur();
+    })
+  );
 
   const keys = {
     " ": toggle,
