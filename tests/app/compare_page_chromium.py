@@ -264,10 +264,12 @@ def check_chart(browser):
     browser.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": moves}]})
     seen = browser.run(READ_NOW)
     require(seen == [20] * 4, f"a click on frame 20 of the chart shows {seen}")
-    x1, dot = browser.run("""
-        return [".mark", ".dot"].map((s) => document.querySelector(".chart " + s))
-            .map((e) => Number(e.getAttribute("x1") ?? e.getAttribute("cx")));""")
-    require(x1 == dot > 0, f"the chart's mark is at {x1}, its dot at {dot}")
+    wanted, mark, dot = browser.run("""
+        const chart = document.querySelector(".chart"), {left, right} = chart.dataset;
+        return [Number(left) + (right - left) * 20 / arguments[0],
+                Number(chart.querySelector(".mark").getAttribute("x1")),
+                Number(chart.querySelector(".dot").getAttribute("cx"))];""", FRAMES - 1)
+    require(abs(mark - wanted) < 0.1 and mark == dot, f"the mark is at {mark}, the dot at {dot}, frame 20 at {wanted}")
 
 
 def check_network(browser):

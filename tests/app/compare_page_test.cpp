@@ -163,7 +163,8 @@ TEST(ComparePage, FetchesNothing) {
 TEST(ComparePage, OddSizesGrowByOneAndTheStyleCutsItOff) {
   Sample sample({.width = 33, .height = 17});
   const std::string page = sample.page();
-  EXPECT_THAT(page, HasSubstr("--width: 33; --height: 17; --coded-width: 34; --coded-height: 18"));
+  EXPECT_THAT(page,
+              HasSubstr("--width: 33; --height: 17; --coded-width: 34; --coded-height: 18; "));
   for (const io::Frames& copy : copies_in(page, sample.folder))
     EXPECT_EQ(copy.size, (io::FrameSize{.width = 34, .height = 18}));
 }

@@ -122,6 +122,7 @@ std::string ComparePage::html_text() const {
        {"coded_height", std::to_string(size.height + size.height % 2)},
        {"rate", std::to_string(rate.numerator) + "/" + std::to_string(rate.denominator)},
        {"last", last},
+       {"tests", std::to_string(results_.size())},
        {"layout", results_.size() == 1 ? "one" : "several"},
        {"players", players},
        {"numbers", numbers_html(results_)},

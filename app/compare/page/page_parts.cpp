@@ -137,9 +137,15 @@ RecordTable table_of(const std::vector<Column>& columns) {
   return table;
 }
 
-std::string record_html(const char* title, const char* meaning, const std::vector<Column>& all) {
-  std::string out = std::string("<section class=\"record\"><h3>") + title + " <small>" + meaning +
-                    "</small></h3>\n";
+struct RecordTitle {
+  const char* style;
+  const char* title;
+  const char* meaning;
+};
+
+std::string record_html(const RecordTitle& title, const std::vector<Column>& all) {
+  std::string out = std::string("<section class=\"") + title.style + "\"><h3>" + title.title +
+                    " <small>" + title.meaning + "</small></h3>\n";
   if (std::ranges::none_of(all, &Column::known))
     return out + "<p class=\"unknown\">Not recorded in these files.</p></section>\n";
   const RecordTable table = table_of(all);
@@ -205,9 +211,9 @@ std::string records_html(const VideoRecord& reference, const std::vector<PageRes
     for (const PageResult& result : results) all.push_back(column_of(result.video.record.*part));
     return all;
   };
-  return record_html("Request", "what the video is", columns(&VideoRecord::request)) +
-         record_html("Engine", "what computed it", columns(&VideoRecord::engine)) +
-         record_html("Placement", "where and how; never changes a byte",
+  return record_html({"record", "Request", "what the video is"}, columns(&VideoRecord::request)) +
+         record_html({"record", "Engine", "what computed it"}, columns(&VideoRecord::engine)) +
+         record_html({"record expected", "Placement", "where and how; never changes a byte"},
                      columns(&VideoRecord::placement));
 }
 
