@@ -1,90 +1,110 @@
-#include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
-#include <new>
 #include <nlohmann/json.hpp>
 
-#include "app/compare/comparison.h"
+#include "app/compare/compare_options.h"
+#include "app/compare/compare_outputs.h"
+#include "app/compare/heatmap.h"
+#include "app/compare/per_frame.h"
+#include "app/compare/report.h"
+#include "app/compare/subject.h"
 #include "app/json_text.h"
 #include "app/standard_streams.h"
 #include "core/base/errors.h"
+#include "io/atomic_file.h"
+#include "io/png.h"
 
 namespace {
 
 using namespace cogvx;
 using namespace cogvx::app;
 
-constexpr char kUsage[] =
-    R"(cogvx-compare REF TEST... [--json] [--quiet]
-  Says of each TEST whether it holds the same bytes as REF, and if not, where they part first. Both are
-  of one kind: videos or folders of PNG frames, saved latents or states, traces (cogvx-gen --trace), sidecars.
-  --json   one object for each TEST on standard output
-  --quiet  the exit code alone
-Exit code: 0 all the same, 1 one differs, 2 usage, 3 one cannot be read or compared.
-)";
+constexpr int kDiffers = 1;
+constexpr int kUsage = 2;
+constexpr int kUnreadable = 3;
 
-struct CompareOptions {
-  std::vector<std::string> files;
-  bool json = false;
-  bool quiet = false;
-  bool help = false;
-};
-
-CompareOptions parse(int argc, const char* const* argv) {
-  CompareOptions options;
-  CLI::App parser;
-  parser.set_help_flag();
-  parser.add_option("files", options.files);
-  parser.add_flag("--json", options.json);
-  parser.add_flag("-q,--quiet", options.quiet);
-  parser.add_flag("-h,--help", options.help);
-  try {
-    parser.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(std::string(error.what()) + "; see --help");
-  }
-  if (!options.help && options.files.size() < 2) {
-    throw UsageError("wanted a reference and one or more files to compare with it, found " +
-                     std::to_string(options.files.size()) + " files; see --help");
-  }
-  return options;
-}
-
-void print(const Comparison& result, const CompareOptions& options, const std::string& test) {
-  const std::string& reference = options.files.front();
-  if (options.json) {
-    std::cout << json_text(comparison_to_json(result, reference, test)) << "\n";
-    return;
-  }
-  std::cout << one_line(test + ": " + (result.same ? "same as " : "DIFFERENT from ") + reference +
-                        ": " + result.verdict)
-            << "\n";
-  for (const std::string& note : result.notes) std::cout << "  " << one_line(note) << "\n";
-}
-
-int report(const std::exception& error, int code) {
+int report_error(const std::exception& error, int code) {
   std::cerr << "cogvx-compare: error: " << one_line(error.what()) << std::endl;
   return code;
 }
 
+class Run {
+ public:
+  explicit Run(const CompareOptions& options)
+      : options_(options), reference_(read_subject(options.reference())) {
+    check_applicable(options.limits, kind_of(reference_), options.reference());
+    check_outputs_apply(options, kind_of(reference_));
+  }
+
+  // One that cannot be read does not keep the others from being compared.
+  int compare_all() {
+    int code = 0;
+    for (size_t i = 1; i < options_.files.size(); ++i) {
+      try {
+        compare(options_.files[i]);
+        if (!results_.back().judgement.passed) code = std::max(code, kDiffers);
+      } catch (const DataError& error) {
+        code = report_error(error, kUnreadable);
+      }
+    }
+    if (!options_.quiet && !options_.json && wants_table())
+      std::cout << "\n" << report_table(results_);
+    write_outputs();
+    return code;
+  }
+
+ private:
+  void compare(const std::string& path) {
+    const Subject test = read_subject(path);
+    Result result{.test = path, .comparison = compare_subjects(reference_, test), .judgement = {}};
+    result.judgement = judge(options_.limits, result.comparison);
+    if (!options_.heatmap.empty()) {
+      heats_.push_back(heat_of({.reference = std::get<Video>(reference_).frames.view(),
+                                .test = std::get<Video>(test).frames.view(),
+                                .worst_frame = result.comparison.video->worst_psnr_frame(),
+                                .name = path}));
+    }
+    results_.push_back(std::move(result));
+    if (!options_.quiet) print(results_.back());
+  }
+
+  void print(const Result& result) const {
+    if (options_.json) {
+      std::cout << json_text(result_to_json(result, options_.reference())) << std::endl;
+      return;
+    }
+    for (const std::string& line : report_lines(result, options_.reference()))
+      std::cout << one_line(line) << "\n";
+    std::cout << std::flush;
+  }
+
+  bool wants_table() const {
+    return results_.size() > 1 || (results_.size() == 1 && !results_.front().comparison.same);
+  }
+
+  void write_outputs() const {
+    if (results_.empty()) return;
+    if (!options_.per_frame.empty())
+      io::write_text_file(options_.per_frame, per_frame_csv(results_));
+    if (!options_.heatmap.empty())
+      io::write_png(options_.heatmap, draw_heatmap(heats_, options_.reference()).view());
+  }
+
+  const CompareOptions& options_;
+  Subject reference_;
+  std::vector<Result> results_;
+  std::vector<Heat> heats_;
+};
+
 int run(int argc, const char* const* argv) {
-  const CompareOptions options = parse(argc, argv);
+  const CompareOptions options = parse_compare_options(argc, argv);
   if (options.help) {
-    std::cout << kUsage;
+    print_compare_help(std::cout);
     finish_standard_output("the answer is cut");
     return 0;
   }
-  int code = 0;
-  // One that cannot be read does not keep the others from being compared.
-  for (size_t i = 1; i < options.files.size(); ++i) {
-    try {
-      const Comparison result = compare_files(options.files.front(), options.files[i]);
-      if (!options.quiet) print(result, options, options.files[i]);
-      if (!result.same) code = std::max(code, 1);
-    } catch (const DataError& error) {
-      code = report(error, 3);
-    }
-  }
+  check_outputs(options);
+  const int code = Run(options).compare_all();
   finish_standard_output("the verdicts are cut");
   return code;
 }
@@ -96,8 +116,10 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {
-    return report(error, 2);
+    return report_error(error, kUsage);
+  } catch (const OutputError& error) {
+    return report_error(error, kUsage);
   } catch (const std::exception& error) {
-    return report(error, 3);
+    return report_error(error, kUnreadable);
   }
 }

@@ -2,11 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "app/arguments.h"
 #include "app/nearest_word.h"
 #include "app/sidecar.h"
 #include "core/base/errors.h"
@@ -26,24 +25,6 @@ struct Overloaded : F... {
 };
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
-
-int64_t parse_whole(const std::string& name, const std::string& text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    throw UsageError(name + " is '" + text + "', wanted a whole number");
-  }
-  return value;
-}
-
-double parse_real(const std::string& name, const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
-    throw UsageError(name + " is '" + text + "', wanted a number");
-  }
-  return value;
-}
 
 void check_choice(const OptionSpec& spec, const std::string& name, const std::string& value) {
   if (spec.choices.empty() ||
@@ -98,31 +79,15 @@ void build_parser(CLI::App& parser, Options& options) {
   }
 }
 
-// --num_frames is --num-frames: both spellings of every long name are accepted.
-std::vector<std::string> normalized_arguments(int argc, const char* const* argv) {
-  std::vector<std::string> arguments(argv + 1, argv + argc);
-  for (std::string& argument : arguments) {
-    if (argument == "--") break;
-    if (!argument.starts_with("--")) continue;
-    const size_t end = std::min(argument.find('='), argument.size());
-    std::replace(argument.begin(), argument.begin() + static_cast<int64_t>(end), '_', '-');
-  }
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-  return arguments;
-}
-
 std::string unexpected_text(const std::string& word) {
   if (!word.starts_with("-")) {
     return "unexpected word '" + excerpt(word, 60) +
            "'; a prompt stands in quotes after --prompt, see cogvx-gen --help";
   }
-  const std::string flag = word.substr(0, word.find('='));
   std::vector<std::string> known;
   for (const OptionSpec& spec : option_table())
     known.insert(known.end(), spec.names.begin(), spec.names.end());
-  const std::string near = nearest_word(flag, known);
-  return "unknown flag '" + excerpt(flag, 60) + "'" +
-         (near.empty() ? "" : "; did you mean " + near + "?") + " (see cogvx-gen --help)";
+  return unknown_flag_text(word, known, "cogvx-gen");
 }
 
 void parse_onto(const std::vector<std::string>& arguments, Options& options) {

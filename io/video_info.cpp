@@ -39,6 +39,14 @@ std::map<std::string, std::string> metadata_of(const AVFormatContext& format) {
   return metadata;
 }
 
+bool keeps_rgb(const AVCodecParameters& codec) {
+  const AVCodecDescriptor* known = avcodec_descriptor_get(codec.codec_id);
+  const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(codec.format));
+  constexpr int kBoth = AV_CODEC_PROP_LOSSLESS | AV_CODEC_PROP_LOSSY;
+  return known && format && (known->props & kBoth) == AV_CODEC_PROP_LOSSLESS &&
+         (format->flags & AV_PIX_FMT_FLAG_RGB) != 0;
+}
+
 double duration_of(const VideoInput& input) {
   if (input.stream->duration != AV_NOPTS_VALUE) {
     return static_cast<double>(input.stream->duration) * av_q2d(input.stream->time_base);
@@ -57,6 +65,7 @@ VideoInfo read_video_info(const fs::path& path) {
       .codec = avcodec_get_name(codec.codec_id),
       .pixel_format =
           name_or_unknown(av_get_pix_fmt_name(static_cast<AVPixelFormat>(codec.format))),
+      .keeps_rgb = keeps_rgb(codec),
       .size = {.width = codec.width, .height = codec.height},
       .frame_rate = {.numerator = rate.num, .denominator = rate.den},
       .frame_count = count_frames(input),

@@ -14,6 +14,7 @@ namespace cogvx::io {
 struct VideoInfo {
   std::string codec;
   std::string pixel_format;
+  bool keeps_rgb = false;  // a lossless codec on RGB: what is decoded is what was encoded
   FrameSize size;
   FrameRate frame_rate;
   int frame_count = 0;

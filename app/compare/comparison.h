@@ -1,29 +1,39 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "app/compare/tensor_distance.h"
+#include "app/compare/video_distance.h"
+
 namespace cogvx::app {
 
-// How TEST stands to REF, byte by byte.
+enum class Kind { kFrames, kLatents, kState, kTrace, kSidecar };
+// "video frames", "latents", "a state"
+const char* kind_name(Kind kind);
+
+// What its pieces are called: "frames", "latent frames", "rungs".
+const char* pieces_name(Kind kind);
+
+// How TEST stands to REF.
 struct Comparison {
-  bool same = false;
-  std::string verdict;             // one line without the names of the files
-  std::vector<std::string> notes;  // what explains a difference: another request, another engine
-  // What was compared and, where there is one, the first difference; for --json.
-  std::string what;
-  int64_t identical = 0;  // frames, latent frames or rungs
+  Kind kind = Kind::kFrames;
+  bool same = false;  // byte for byte
+  int64_t identical = 0;
   int64_t total = 0;
+  std::string sha256_reference{};  // of all frames or latents; empty for the other kinds
+  std::string sha256_test{};
+  std::string first_difference{};    // empty where nothing differs
+  std::vector<std::string> notes{};  // what explains a difference, and what else is not alike
+  std::optional<VideoDistance> video{};
+  std::optional<TensorDistance> tensors{};
 };
 
-// What a file is, by its content: a video that libav reads, a folder of PNG frames, saved latents
-// or a saved state, a trace, or a sidecar. Throws DataError where it cannot be read, and where the
-// two are not comparable: two kinds, other sizes, another number of frames.
-Comparison compare_files(const std::string& reference, const std::string& test);
-
-nlohmann::json comparison_to_json(const Comparison& comparison, const std::string& reference,
-                                  const std::string& test);
+// Counts equal pieces of `piece` bytes into the result; returns the first byte that differs, or
+// `size`.
+size_t compare_pieces(const void* reference, const void* test, size_t size, size_t piece,
+                      Comparison& result);
 
 }  // namespace cogvx::app

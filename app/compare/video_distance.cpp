@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include "app/compare/worst.h"
 #include "app/engine.h"
 #include "core/base/thread_pool.h"
 
@@ -135,24 +136,6 @@ class Ssim {
   Moments blurred_;
   Moments local_;
 };
-
-// Index of the first frame that no other is worse than.
-template <typename Worse>
-int64_t worst_of(const std::vector<FrameDistance>& frames, const Worse& worse) {
-  if (frames.empty()) return -1;
-  size_t worst = 0;
-  for (size_t i = 1; i < frames.size(); ++i) {
-    if (worse(frames[i], frames[worst])) worst = i;
-  }
-  return static_cast<int64_t>(worst);
-}
-
-template <typename Value>
-double mean_of(const std::vector<FrameDistance>& frames, Value FrameDistance::*member) {
-  double sum = 0;
-  for (const FrameDistance& frame : frames) sum += frame.*member;
-  return sum / static_cast<double>(frames.size());
-}
 
 }  // namespace
 

@@ -1,0 +1,72 @@
+#include "app/compare/compare_outputs.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "core/base/errors.h"
+#include "io/atomic_file.h"
+
+namespace cogvx::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Output {
+  const char* flag;
+  const std::string& path;
+  bool of_latents;  // and not of frames alone
+};
+
+std::vector<Output> outputs_of(const CompareOptions& options) {
+  std::vector<Output> outputs;
+  if (!options.per_frame.empty())
+    outputs.push_back({"--per-frame", options.per_frame, /*of_latents=*/true});
+  if (!options.heatmap.empty())
+    outputs.push_back({"--heatmap", options.heatmap, /*of_latents=*/false});
+  return outputs;
+}
+
+// What both names stand for, also where it is not there yet.
+fs::path place_of(const std::string& path) {
+  std::error_code error;
+  const fs::path place = fs::weakly_canonical(path, error);
+  return error ? fs::path(path).lexically_normal() : place;
+}
+
+void check_is_no_input(const Output& output, const CompareOptions& options) {
+  const fs::path place = place_of(output.path);
+  for (const std::string& input : options.files) {
+    const fs::path source = place_of(input + "/").parent_path();
+    if (place != source && place.parent_path() != source) continue;
+    throw UsageError(std::string(output.flag) + " is '" + output.path + "', which " +
+                     (place == source ? "is" : "lies in") + " the input '" + input +
+                     "'; give another path");
+  }
+}
+
+}  // namespace
+
+void check_outputs(const CompareOptions& options) {
+  const std::vector<Output> outputs = outputs_of(options);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    check_is_no_input(outputs[i], options);
+    for (size_t other = 0; other < i; ++other) {
+      if (place_of(outputs[i].path) != place_of(outputs[other].path)) continue;
+      throw UsageError("'" + outputs[i].path + "' would be both " + outputs[other].flag + " and " +
+                       outputs[i].flag + "; give one of them another name");
+    }
+    io::check_writable(outputs[i].path, options.overwrite);
+  }
+}
+
+void check_outputs_apply(const CompareOptions& options, Kind kind) {
+  for (const Output& output : outputs_of(options)) {
+    if (kind == Kind::kFrames) continue;
+    if (output.of_latents && (kind == Kind::kLatents || kind == Kind::kState)) continue;
+    throw UsageError(std::string(output.flag) + " is given, but " + options.reference() +
+                     " holds " + kind_name(kind) + "; it is for video frames" +
+                     (output.of_latents ? ", latents and states" : ""));
+  }
+}
+
+}  // namespace cogvx::app
