@@ -45,8 +45,8 @@ std::string summary(const std::vector<PageResult>& results) {
   const auto same = std::ranges::count_if(
       results, [](const PageResult& result) { return is_same(result.distance); });
   const auto all = std::ssize(results);
-  if (all == 1) return same == 1 ? "The same video" : "Not the same video";
-  if (same == all) return "All " + std::to_string(all) + " are the same video";
+  if (all == 1) return same == 1 ? "Identical videos" : "The videos differ";
+  if (same == all) return "All " + std::to_string(all) + " are identical to REF";
   return std::to_string(all - same) + " of " + std::to_string(all) + " differ from REF";
 }
 

@@ -1,6 +1,5 @@
 #include "app/compare/page/html_text.h"
 
-#include <cstdio>
 #include <stdexcept>
 
 #include "app/json_text.h"
@@ -41,12 +40,6 @@ std::string html(std::string_view text) {
 }
 
 std::string html_piece(std::string_view text) { return "<bdi>" + html(text) + "</bdi>"; }
-
-std::string fixed(double number, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, number);
-  return text;
-}
 
 std::string fill_template(std::string_view page, const std::map<std::string, std::string>& values) {
   std::map<std::string, std::string> unused = values;

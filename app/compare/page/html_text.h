@@ -12,9 +12,6 @@ std::string html(std::string_view text);
 // The same as a piece whose direction of writing cannot touch what stands around it.
 std::string html_piece(std::string_view text);
 
-// printf's %.<digits>f.
-std::string fixed(double number, int digits);
-
 // Each {{name}} of `page` by its value; values are not looked into. std::logic_error for a name
 // without a value, and for a value that is not asked for.
 std::string fill_template(std::string_view page, const std::map<std::string, std::string>& values);

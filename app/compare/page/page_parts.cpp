@@ -1,10 +1,10 @@
 #include "app/compare/page/page_parts.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 
+#include "app/compare/number_text.h"
 #include "app/compare/page/html_text.h"
 #include "app/json_text.h"
 
@@ -19,7 +19,7 @@ int64_t identical_frames(const VideoDistance& distance) {
 
 std::string decibels(double mse) {
   return mse == 0 ? "<span class=\"infinite\" title=\"identical\">inf</span>"
-                  : fixed(psnr_of(mse), 2) + " dB";
+                  : number_text("%.2f", psnr_of(mse)) + " dB";
 }
 
 // Leads to its frame.
@@ -37,21 +37,22 @@ std::string numbers_row(const PageResult& result, const std::string& label) {
   const int64_t psnr_at = d.worst_psnr_frame(), ssim_at = d.worst_ssim_frame();
   const bool same = is_same(d);
   const std::string worst_psnr = decibels(frame(psnr_at).mse);
-  const std::string worst_ssim = fixed(frame(ssim_at).ssim, 5);
+  const std::string worst_ssim = number_text("%.6f", frame(ssim_at).ssim);
   return "<tr><th scope=\"row\">" + label + " <span class=\"file\">" +
          html_piece(result.video.name) + "</span></th>" +
          cell(std::to_string(identical_frames(d)) + " of " + std::to_string(d.frames.size())) +
          cell(decibels(d.mean_mse())) + cell(same ? worst_psnr : at_frame(worst_psnr, psnr_at)) +
-         cell(fixed(d.mean_ssim(), 5)) + cell(same ? worst_ssim : at_frame(worst_ssim, ssim_at)) +
-         cell(std::to_string(d.max_abs())) + cell(fixed(d.mean_abs(), 4)) + "</tr>\n";
+         cell(number_text("%.6f", d.mean_ssim())) +
+         cell(same ? worst_ssim : at_frame(worst_ssim, ssim_at)) +
+         cell(std::to_string(d.max_abs())) + cell(number_text("%.4g", d.mean_abs())) + "</tr>\n";
 }
 
 // For the script: what the legend says at each frame.
 std::string frames_data(const VideoDistance& distance) {
   std::string psnr, ssim, max_abs;
   for (const FrameDistance& frame : distance.frames) {
-    psnr += (frame.mse == 0 ? "identical" : fixed(psnr_of(frame.mse), 2) + " dB") + ",";
-    ssim += fixed(frame.ssim, 5) + ",";
+    psnr += (frame.mse == 0 ? "identical" : number_text("%.2f", psnr_of(frame.mse)) + " dB") + ",";
+    ssim += number_text("%.6f", frame.ssim) + ",";
     max_abs += std::to_string(frame.max_abs) + ",";
   }
   for (std::string* list : {&psnr, &ssim, &max_abs}) list->pop_back();
@@ -180,9 +181,10 @@ std::string verdicts_html(const std::vector<PageResult>& results) {
   std::string out;
   for (size_t i = 0; i < results.size(); ++i) {
     const bool same = is_same(results[i].distance);
-    out += std::string("<li class=\"") + (same ? "same" : "different") + "\"><strong>" +
-           (same ? "same" : "differs") + "</strong> <span>" + test_label(i, results.size()) + " " +
-           html_piece(results[i].video.name) + ": " + html(results[i].verdict) + "</span></li>\n";
+    out += std::string("<li class=\"") + (same ? "identical" : "different") + "\"><strong>" +
+           (same ? "identical" : "differs") + "</strong> <span>" + test_label(i, results.size()) +
+           " " + html_piece(results[i].video.name) + ": " + html(results[i].verdict) +
+           "</span></li>\n";
   }
   return out;
 }

@@ -2,22 +2,9 @@
 
 #include <utility>
 
-#include "core/base/errors.h"
-#include "io/messages.h"
 #include "io/side_by_side.h"
 
 namespace cogvx::app {
-
-void check_pictures(const PictureFiles& files) {
-  if (!files.html.empty()) io::check_writable(files.html, files.overwrite);
-  if (files.side_by_side.empty()) return;
-  const std::filesystem::path path = files.side_by_side;
-  if (io::lower_case(path.extension().string()) != ".mp4") {
-    throw UsageError("--side-by-side " + io::quoted(path) +
-                     " does not end in .mp4; it is an H.264 video in MP4, so name it so");
-  }
-  io::check_writable(path, files.overwrite);
-}
 
 Pictures::Pictures(PictureFiles files, const ComparePage::Reference& reference)
     : files_(std::move(files)), reference_(reference) {

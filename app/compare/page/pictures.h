@@ -14,14 +14,9 @@ namespace cogvx::app {
 struct PictureFiles {
   std::string html;
   std::string side_by_side;  // .mp4
-  bool overwrite = false;
 
   bool any() const { return !html.empty() || !side_by_side.empty(); }
 };
-
-// Before anything is read: UsageError for a file that exists without `overwrite` or has another
-// ending, OutputError for a folder that takes none.
-void check_pictures(const PictureFiles& files);
 
 // Draws them, a TEST at a time. The reference's frames are needed until `commit`.
 class Pictures {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "app/compare/page/html_text.h"
+#include "app/compare/number_text.h"
 
 namespace cogvx::app {
 namespace {
@@ -56,13 +56,14 @@ double x_of(size_t frame, size_t count) {
 }
 
 std::string text(double x, double y, const char* anchor, const std::string& words) {
-  return "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor +
-         "\">" + words + "</text>";
+  return "<text x=\"" + number_text("%.1f", x) + "\" y=\"" + number_text("%.1f", y) +
+         "\" text-anchor=\"" + anchor + "\">" + words + "</text>";
 }
 
 std::string grid_line(double y) {
-  return "<line class=\"grid\" x1=\"" + fixed(kLeft, 0) + "\" x2=\"" + fixed(kRight, 0) +
-         "\" y1=\"" + fixed(y, 1) + "\" y2=\"" + fixed(y, 1) + "\"/>";
+  return "<line class=\"grid\" x1=\"" + number_text("%.0f", kLeft) + "\" x2=\"" +
+         number_text("%.0f", kRight) + "\" y1=\"" + number_text("%.1f", y) + "\" y2=\"" +
+         number_text("%.1f", y) + "\"/>";
 }
 
 std::string axes(const Scale* scale, size_t count) {
@@ -70,7 +71,7 @@ std::string axes(const Scale* scale, size_t count) {
   if (scale) {
     for (double at = scale->low; at <= scale->high + scale->step / 2; at += scale->step) {
       svg += grid_line(scale->y(at));
-      svg += text(kLeft - 8, scale->y(at) + 4, "end", fixed(at, 0) + " dB");
+      svg += text(kLeft - 8, scale->y(at) + 4, "end", number_text("%.0f", at) + " dB");
     }
   } else {
     svg += grid_line(kBottom);
@@ -88,7 +89,7 @@ std::string line(const VideoDistance& distance, const Scale& scale, size_t index
   for (size_t frame = 0; frame < count; ++frame) {
     const double mse = distance.frames[frame].mse;
     const double y = mse == 0 ? kIdentical : scale.y(psnr_of(mse));
-    points += fixed(x_of(frame, count), 1) + "," + fixed(y, 1) + " ";
+    points += number_text("%.1f", x_of(frame, count)) + "," + number_text("%.1f", y) + " ";
   }
   // A line of one point is drawn by its round ends.
   if (count == 1) points += points;
@@ -103,13 +104,13 @@ std::string psnr_chart_svg(const std::vector<PageResult>& results) {
   const size_t count = results.front().distance.frames.size();
   Scale scale{.low = 0, .high = 1};
   const bool some_differ = scale_of(results, scale);
-  std::string svg = "<svg class=\"chart\" viewBox=\"0 0 " + fixed(kWidth, 0) + " " +
-                    fixed(kHeight, 0) +
+  std::string svg = "<svg class=\"chart\" viewBox=\"0 0 " + number_text("%.0f", kWidth) + " " +
+                    number_text("%.0f", kHeight) +
                     "\" role=\"img\" aria-label=\"PSNR of every frame\" data-left=\"" +
-                    fixed(kLeft, 0) + "\" data-right=\"" + fixed(kRight, 0) + "\">\n" +
-                    axes(some_differ ? &scale : nullptr, count) + "\n";
-  svg += "<line class=\"mark\" y1=\"" + fixed(kIdentical - 12, 0) + "\" y2=\"" + fixed(kBottom, 0) +
-         "\"/>\n";
+                    number_text("%.0f", kLeft) + "\" data-right=\"" + number_text("%.0f", kRight) +
+                    "\">\n" + axes(some_differ ? &scale : nullptr, count) + "\n";
+  svg += "<line class=\"mark\" y1=\"" + number_text("%.0f", kIdentical - 12) + "\" y2=\"" +
+         number_text("%.0f", kBottom) + "\"/>\n";
   for (size_t i = 0; i < results.size(); ++i) svg += line(results[i].distance, scale, i) + "\n";
   for (size_t i = 0; i < results.size(); ++i)
     svg += "<circle class=\"dot colour-" + std::to_string(i % 8) + "\" r=\"5\"/>";
