@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/goldens/media.json: small picture files and what Pillow reads from them as diffusers' load_image does
-(exif_transpose, convert("RGB")), and hashes of its Lanczos. Needs Pillow and numpy alone."""
+(exif_transpose, convert("RGB")), and hashes of its Lanczos. Needs Pillow and numpy alone. And tests/goldens/compare.json
+(goldens/compare_cases.py), which needs scikit-image besides."""
 
 import argparse
 import hashlib
@@ -202,20 +203,35 @@ def image_cases():
         yield case
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "tests" / "goldens" / "media.json")
-    options = parser.parse_args()
-    warnings.filterwarnings("ignore")
+def write_media(output):
     if int(PIL.__version__.split(".")[0]) > 12:
-        parser.error(f"Pillow is {PIL.__version__}, wanted 12 or older: 13 shrinks some sizes vertically first")
+        raise SystemExit(f"Pillow is {PIL.__version__}, wanted 12 or older: 13 shrinks some sizes vertically first")
     versions = {"pillow": PIL.__version__, "libjpeg_turbo": features.version("libjpeg_turbo"),
                 "webp": features.version("webp")}
     lists = {"resizes": list(resize_cases()), "images": list(image_cases())}
     lines = [json.dumps("versions") + ": " + json.dumps(versions)]
     for key, cases in lists.items():
         lines.append(json.dumps(key) + ": [\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]")
-    options.output.write_text("{" + ",\n".join(lines) + "}\n")
+    (output / "media.json").write_text("{" + ",\n".join(lines) + "}\n")
+
+
+def write_compare(output):
+    from goldens import compare_cases  # needs scikit-image
+
+    compare_cases.write_compare(output)
+
+
+GROUPS = {"media": write_media, "compare": write_compare}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "tests" / "goldens")
+    parser.add_argument("--only", choices=GROUPS, action="append", help="default: all")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    for group in options.only or GROUPS:
+        GROUPS[group](options.output)
 
 
 if __name__ == "__main__":

@@ -30,17 +30,18 @@ std::vector<Output> outputs_of(const CompareOptions& options) {
   return outputs;
 }
 
-// What both names stand for, also where it is not there yet.
+// One name for what several stand for, also where it is not there yet.
 fs::path place_of(const std::string& path) {
   std::error_code error;
-  const fs::path place = fs::weakly_canonical(path, error);
-  return error ? fs::path(path).lexically_normal() : place;
+  const fs::path place = fs::weakly_canonical(fs::absolute(path, error), error);
+  const fs::path normal = error ? fs::path(path).lexically_normal() : place;
+  return normal.has_filename() ? normal : normal.parent_path();  // "frames/"
 }
 
 void check_is_no_input(const Output& output, const CompareOptions& options) {
   const fs::path place = place_of(output.path);
   for (const std::string& input : options.files) {
-    const fs::path source = place_of(input + "/").parent_path();
+    const fs::path source = place_of(input);
     if (place != source && place.parent_path() != source) continue;
     throw UsageError(std::string(output.flag) + " is '" + output.path + "', which " +
                      (place == source ? "is" : "lies in") + " the input '" + input +

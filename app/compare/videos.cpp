@@ -4,8 +4,8 @@
 
 #include "app/output_plan.h"
 #include "core/base/errors.h"
-#include "core/base/read_file.h"
 #include "core/base/sha256.h"
+#include "io/frames_folder.h"
 #include "io/video_info.h"
 #include "io/video_reader.h"
 
@@ -22,8 +22,8 @@ std::string format_text(const io::VideoInfo& info) {
   return text;
 }
 
-// What the file says beside its pictures.
-void read_file_info(const std::string& path, Video& video) {
+// What the file says beside its pictures; returns how many these are.
+int read_file_info(const std::string& path, Video& video) {
   const io::VideoInfo info = io::read_video_info(path);
   video.format = format_text(info);
   video.keeps_rgb = info.keeps_rgb;
@@ -32,6 +32,8 @@ void read_file_info(const std::string& path, Video& video) {
   if (video.provenance.request) video.metadata.erase("comment");
   // Matroska's own note of the duration.
   video.metadata.erase("duration");
+  if (info.frame_count > 0) return info.frame_count;
+  throw DataError(path + ": video without frames; wanted one or more");
 }
 
 std::string size_text(const io::Frames& frames) {
@@ -89,14 +91,10 @@ void note_hashes(const Video& a, const Video& b, Comparison& result) {
 
 Video read_video(const std::string& path) {
   Video video{.path = path};
+  video.format = "png";
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
-    video.format = "png";
-  } else {
-    read_file_info(path, video);
-  }
-  const int count = io::inspect_video(path).frame_count;
-  if (count < 1) throw DataError(path + ": video without frames; wanted one or more");
+  const int count =
+      fs::is_directory(path, ignored) ? io::count_frame_files(path) : read_file_info(path, video);
   Monitor monitor;
   monitor.on_notice = [&](const std::string& notice) { video.notices.push_back(notice); };
   io::VideoFrames read = io::read_video(path, {.from = 0, .count = count, .resize = {}}, monitor);

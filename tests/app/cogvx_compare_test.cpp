@@ -1,10 +1,7 @@
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/support/demo_run.h"
-#include "tests/support/program.h"
+#include "tests/app/compare_test_support.h"
 
 // cogvx-compare as its users run it, on what cogvx-gen made.
 namespace cogvx::test {
@@ -13,49 +10,15 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-ProgramResult compare(const std::vector<std::string>& arguments) {
-  return run_cogvx_gen({.arguments = arguments, .program = "cogvx-compare"});
-}
-
-class CogvxCompare : public testing::Test {
+class CogvxCompare : public CompareTest {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new TemporaryFolder;
-    make("a", {});
+    CompareTest::SetUpTestSuite();
+    make("a");
     make("again", {"--sp", "2"});
     make("other", {"--seed", "43"});
   }
-  static void TearDownTestSuite() { delete folder_; }
-
-  // Every kind of file of one run, under one stem.
-  static void make(const std::string& stem, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"--model",
-                                          demo_model(),
-                                          "-p",
-                                          kDemoPrompt,
-                                          "--threads",
-                                          "1",
-                                          "--steps",
-                                          "2",
-                                          "--codec",
-                                          "ffv1",
-                                          "-o",
-                                          path(stem + ".mkv"),
-                                          "--save-latents",
-                                          path(stem + ".safetensors"),
-                                          "--trace",
-                                          path(stem + ".trace"),
-                                          "--frames-dir",
-                                          path(stem)};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const ProgramResult result = run_cogvx_gen(arguments);
-    ASSERT_EQ(result.exit_code, 0) << result.err;
-  }
-  static std::string path(const std::string& name) { return (folder_->path() / name).string(); }
-
-  static TemporaryFolder* folder_;
 };
-TemporaryFolder* CogvxCompare::folder_ = nullptr;
 
 const std::vector<std::string> kKinds = {".mkv", "", ".safetensors", ".trace", ".json"};
 
