@@ -6,6 +6,7 @@ extern "C" {
 #include <libavfilter/buffersrc.h>
 }
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string>
@@ -165,19 +166,24 @@ ImageView PictureFilter::run(std::span<const ImageView> pictures) {
   return output_.view();
 }
 
-AtomicFile encode_side_by_side(const std::filesystem::path& path, const FramesView& reference,
-                               const std::vector<FramesView>& tests, int gain,
+AtomicFile encode_side_by_side(const std::filesystem::path& path, const SideBySideVideo& video,
                                const VideoSettings& settings) {
-  PictureFilter filter =
-      PictureFilter::side_by_side(reference.size, static_cast<int>(tests.size()), gain);
-  std::vector<ImageView> pictures(tests.size() + 1);
+  PictureFilter filter = PictureFilter::side_by_side(
+      video.reference.size, static_cast<int>(video.tests.size()), video.gain);
+  std::vector<ImageView> pictures(video.tests.size() + 1);
+  Image whole = video.header;
+  whole.size = {.width = filter.size().width,
+                .height = video.header.size.height + filter.size().height};
+  whole.pixels.resize(whole.size.bytes());
   const auto frame = [&](int index) {
-    pictures[0] = reference[index];
-    for (size_t i = 0; i < tests.size(); ++i) pictures[i + 1] = tests[i][index];
-    return filter.run(pictures);
+    pictures[0] = video.reference[index];
+    for (size_t i = 0; i < video.tests.size(); ++i) pictures[i + 1] = video.tests[i][index];
+    std::ranges::copy_n(filter.run(pictures).pixels, static_cast<ptrdiff_t>(filter.size().bytes()),
+                        whole.pixels.begin() + static_cast<ptrdiff_t>(video.header.pixels.size()));
+    return whole.view();
   };
   return encode_video(
-      path, with_even_size({.count = reference.count, .size = filter.size(), .frame = frame}),
+      path, with_even_size({.count = video.reference.count, .size = whole.size, .frame = frame}),
       settings);
 }
 

@@ -38,11 +38,16 @@ class PictureFilter {
   Image output_;
 };
 
-// The video of `PictureFilter::side_by_side`, complete but without its name until `commit`; at an
-// odd size its last column or row is repeated. All are of one size and length. Throws as
-// `encode_video` does.
-AtomicFile encode_side_by_side(const std::filesystem::path& path, const FramesView& reference,
-                               const std::vector<FramesView>& tests, int gain,
+struct SideBySideVideo {
+  FramesView reference;
+  std::vector<FramesView> tests;  // of its size and length
+  int gain = 1;
+  Image header{};  // stands above every frame, as wide as a row; empty: none
+};
+
+// The frames of `PictureFilter::side_by_side`, complete but without a name until `commit`; at an
+// odd size the last column or row is repeated. Throws as `encode_video` does.
+AtomicFile encode_side_by_side(const std::filesystem::path& path, const SideBySideVideo& video,
                                const VideoSettings& settings);
 
 }  // namespace cogvx::io

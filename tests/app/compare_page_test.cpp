@@ -217,7 +217,7 @@ TEST(ComparePage, WhatIsNotRecordedDoesNotDiffer) {
 TEST(ComparePage, SaysTheNumbersOfEveryTest) {
   Sample sample;
   const std::string page = without_copies(sample.page());
-  EXPECT_THAT(page, HasSubstr("<title>1 of 2 differ from REF: ref.mp4</title>"));
+  EXPECT_THAT(page, HasSubstr("<title>1 of 2 differs from REF: ref.mp4</title>"));
   EXPECT_THAT(page, HasSubstr("the verdict of test.mp4"));
   // 20 log10(255 / 10)
   EXPECT_THAT(page, HasSubstr("<td>0 of 5</td><td>28.13 dB</td><td>28.13 dB <button"));

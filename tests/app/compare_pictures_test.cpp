@@ -46,14 +46,14 @@ TEST_F(ComparePictures, AreDrawnForEveryTestThatCanBeRead) {
                path("page.html"), "--side-by-side", path("both.mp4")});
   EXPECT_EQ(result.exit_code, 3) << result.err;
   const io::VideoInfo info = io::read_video_info(path("both.mp4"));
-  EXPECT_EQ(info.size, (io::FrameSize{.width = 3 * 32, .height = 2 * 16}));
+  EXPECT_EQ(info.size, (io::FrameSize{.width = 3 * 32, .height = 20 + 2 * 16}));
   EXPECT_EQ(info.frame_rate, (io::FrameRate{12, 1}));
   EXPECT_EQ(info.frame_count, 2);
   EXPECT_THAT(
       info.metadata.at("comment"),
       HasSubstr("|TEST - REF| times 4; rows: " + path("test.mkv") + ", " + path("ref.mkv")));
   const std::string page = read_file(path("page.html"));
-  EXPECT_THAT(page, HasSubstr("<title>1 of 2 differ from REF: " + path("ref.mkv")));
+  EXPECT_THAT(page, HasSubstr("<title>1 of 2 differs from REF: " + path("ref.mkv")));
   EXPECT_THAT(page, HasSubstr("0 of 2 frames identical; first difference: frame 0, row 0"));
 }
 

@@ -95,14 +95,22 @@ TEST(SideBySide, AVideoWithoutLossHoldsEveryByte) {
   const TemporaryFolder folder;
   const FrameSize size{.width = 98, .height = 65};
   const Frames reference = moving_frames(5, size), test = flat_frames(5, size, {50, 60, 70});
-  encode_side_by_side(folder / "a.mkv", reference.view(), {test.view(), reference.view()},
-                      /*gain=*/2, {.codec = VideoCodec::kFfv1})
+  // Two rows of green above.
+  const Frames header = flat_frames(1, {.width = 3 * size.width, .height = 2}, {0, 200, 0});
+  encode_side_by_side(folder / "a.mkv",
+                      {.reference = reference.view(),
+                       .tests = {test.view(), reference.view()},
+                       .gain = 2,
+                       .header = {.pixels = header.pixels, .size = header.size}},
+                      {.codec = VideoCodec::kFfv1})
       .commit();
   const Frames read = read_video_frames(folder / "a.mkv");
   ASSERT_EQ(read.count, 5);
   for (int f = 0; f < read.count; ++f) {
-    const Image wanted =
+    Image wanted =
         plain_side_by_side(reference.view()[f], {test.view()[f], reference.view()[f]}, 2);
+    wanted.pixels.insert(wanted.pixels.begin(), header.pixels.begin(), header.pixels.end());
+    wanted.size.height += 2;
     ASSERT_EQ(read.size, wanted.size);
     ASSERT_EQ(bytes_of(read.view()[f]), wanted.pixels) << f;
   }
@@ -113,7 +121,8 @@ TEST(SideBySide, AnOddVideoInH264GrowsByOneAndKeepsItsRateAndTags) {
   const FrameSize size{.width = 33, .height = 21};
   const Frames reference = flat_frames(6, size, {200, 30, 60});
   const Frames test = flat_frames(6, size, {190, 30, 60});
-  encode_side_by_side(folder / "a.mp4", reference.view(), {test.view()}, /*gain=*/8,
+  encode_side_by_side(folder / "a.mp4",
+                      {.reference = reference.view(), .tests = {test.view()}, .gain = 8},
                       {.frame_rate = {16, 1}, .metadata = {{"comment", "a word"}}})
       .commit();
   const VideoInfo info = read_video_info(folder / "a.mp4");

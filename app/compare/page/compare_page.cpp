@@ -47,7 +47,8 @@ std::string summary(const std::vector<PageResult>& results) {
   const auto all = std::ssize(results);
   if (all == 1) return same == 1 ? "Identical videos" : "The videos differ";
   if (same == all) return "All " + std::to_string(all) + " are identical to REF";
-  return std::to_string(all - same) + " of " + std::to_string(all) + " differ from REF";
+  return std::to_string(all - same) + " of " + std::to_string(all) +
+         (all - same == 1 ? " differs from REF" : " differ from REF");
 }
 
 }  // namespace

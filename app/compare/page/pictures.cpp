@@ -2,9 +2,31 @@
 
 #include <utility>
 
+#include "app/compare/canvas.h"
 #include "io/side_by_side.h"
 
 namespace cogvx::app {
+namespace {
+
+constexpr Colour kPaper = {255, 255, 255};
+constexpr Colour kInk = {20, 20, 20};
+
+// One over each column; a title that is wider than its column is left out.
+io::Image column_titles(int column_width, int gain) {
+  const std::string times = "x" + std::to_string(gain);
+  const std::string difference = "difference " + times;
+  const bool fits = text_width(difference) + 4 <= column_width;
+  Canvas canvas({.width = 3 * column_width, .height = kTextHeight + 2}, kPaper);
+  int left = 0;
+  for (const std::string& title :
+       {std::string("REF"), std::string("TEST"), fits ? difference : times}) {
+    if (text_width(title) + 4 <= column_width) canvas.text({left + 4, 3}, title, kInk);
+    left += column_width;
+  }
+  return canvas.take();
+}
+
+}  // namespace
 
 Pictures::Pictures(PictureFiles files, const ComparePage::Reference& reference)
     : files_(std::move(files)), reference_(reference) {
@@ -20,18 +42,19 @@ void Pictures::add(PageResult result, io::Frames frames) {
   if (!files_.side_by_side.empty()) tests_.push_back(std::move(frames));
 }
 
-// What stands where is said in the file, as a player shows it: no font can be relied on.
 io::AtomicFile Pictures::side_by_side() const {
   std::string rows;
-  std::vector<io::FramesView> tests;
+  io::SideBySideVideo video{.reference = reference_.frames, .tests = {}, .gain = gain_};
   for (size_t i = 0; i < tests_.size(); ++i) {
-    tests.push_back(tests_[i].view());
+    video.tests.push_back(tests_[i].view());
     rows += (i > 0 ? ", " : "") + names_[i];
   }
+  video.header = column_titles(reference_.frames.size.width, gain_);
+  // The whole names, for players that show it.
   const std::string comment = "columns: " + reference_.video.name + ", TEST, |TEST - REF| times " +
                               std::to_string(gain_) + "; rows: " + rows;
   return io::encode_side_by_side(
-      files_.side_by_side, reference_.frames, tests, gain_,
+      files_.side_by_side, video,
       {.frame_rate = reference_.frame_rate, .metadata = {{"comment", comment}}});
 }
 
