@@ -60,8 +60,9 @@ at::Tensor read_tensor(const MappedFile& file, const StoredTensor& entry) {
 at::Tensor read_numbers(const MappedFile& file, const StoredTensor& entry) {
   const at::Tensor tensor = read_tensor(file, entry).squeeze(0);
   if (!at::isfinite(tensor).all().item<bool>()) {
-    throw DataError(file.path().string() + ": tensor '" + entry.name +
-                    "' holds values that are not finite; the run that saved it cannot go on");
+    throw DataError(
+        file.path().string() + ": tensor '" + entry.name +
+        "' holds values that are not finite (NaN or infinity); the run that saved it cannot go on");
   }
   return tensor;
 }

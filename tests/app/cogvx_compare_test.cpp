@@ -12,8 +12,7 @@ using nlohmann::json;
 
 class CogvxCompare : public CompareTest {
  protected:
-  static void SetUpTestSuite() {
-    CompareTest::SetUpTestSuite();
+  void SetUp() override {
     make("a");
     make("again", {"--sp", "2"});
     make("other", {"--seed", "43"});

@@ -32,8 +32,8 @@ class CompareNumbers : public CompareTest {
     std::string test;
   };
   // The two clips of a golden, as files without loss.
-  static Pair make_pair(const json& clip);
-  static std::vector<std::map<std::string, std::string>> frames_of(const Pair& pair) {
+  Pair make_pair(const json& clip) const;
+  std::vector<std::map<std::string, std::string>> frames_of(const Pair& pair) const {
     const std::string csv = path("frames.csv");
     const ProgramResult result =
         compare({pair.reference, pair.test, "--per-frame", csv, "--overwrite"});
@@ -53,7 +53,7 @@ io::Frames moved(const io::Frames& frames, const json& moves) {
   return result;
 }
 
-CompareNumbers::Pair CompareNumbers::make_pair(const json& clip) {
+CompareNumbers::Pair CompareNumbers::make_pair(const json& clip) const {
   if (clip.contains("folders")) {
     const fs::path goldens = source_dir() / "tests/goldens/compare";
     return {goldens / clip["folders"][0], goldens / clip["folders"][1]};

@@ -18,7 +18,7 @@ nlohmann::json compare_json(std::vector<std::string> arguments) {
   return nlohmann::json::parse(result.out);
 }
 
-void CompareTest::make(const std::string& stem, const std::vector<std::string>& more) {
+void CompareTest::make(const std::string& stem, const std::vector<std::string>& more) const {
   std::vector<std::string> arguments = {"--model",
                                         demo_model(),
                                         "-p",
@@ -42,7 +42,7 @@ void CompareTest::make(const std::string& stem, const std::vector<std::string>& 
   ASSERT_EQ(result.exit_code, 0) << result.err;
 }
 
-std::string CompareTest::video(const std::string& name, const io::Frames& frames) {
+std::string CompareTest::video(const std::string& name, const io::Frames& frames) const {
   io::test::write_lossless(path(name), frames);
   return path(name);
 }

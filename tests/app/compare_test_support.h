@@ -17,25 +17,18 @@ ProgramResult compare(const std::vector<std::string>& arguments);
 // The one object that --json says.
 nlohmann::json compare_json(std::vector<std::string> arguments);
 
-// A folder for each suite, and in it what cogvx-gen made with the demo model.
+// A folder for each test, and in it what cogvx-gen makes with the demo model.
 class CompareTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { folder_ = new TemporaryFolder; }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-
-  static std::string path(const std::string& name) { return (folder_->path() / name).string(); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
   // Every kind of file of one run of two steps, under one stem: .mkv, .json, .safetensors, .trace
   // and a folder of frames.
-  static void make(const std::string& stem, const std::vector<std::string>& more = {});
-
+  void make(const std::string& stem, const std::vector<std::string>& more = {}) const;
   // A lossless video.
-  static std::string video(const std::string& name, const io::Frames& frames);
+  std::string video(const std::string& name, const io::Frames& frames) const;
 
  private:
-  inline static TemporaryFolder* folder_ = nullptr;
+  TemporaryFolder folder_;
 };
 
 // Frames of noise, the first of this seed, each of the next one (scripts/goldens/compare_cases.py).
