@@ -1,10 +1,12 @@
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/compare/compare_options.h"
 #include "app/compare/compare_outputs.h"
 #include "app/compare/heatmap.h"
+#include "app/compare/page/pictures.h"
 #include "app/compare/per_frame.h"
 #include "app/compare/report.h"
 #include "app/compare/subject.h"
@@ -28,12 +30,26 @@ int report_error(const std::exception& error, int code) {
   return code;
 }
 
+PageVideo page_video(const std::string& name, const Provenance& provenance) {
+  return {.name = name,
+          .record = {.request = provenance.request ? request_to_json(*provenance.request) : nullptr,
+                     .engine = provenance.engine,
+                     .placement = provenance.placement}};
+}
+
 class Run {
  public:
   explicit Run(const CompareOptions& options)
       : options_(options), reference_(read_subject(options.reference())) {
     check_applicable(options.limits, kind_of(reference_), options.reference());
     check_outputs_apply(options, kind_of(reference_));
+    const PictureFiles files{.html = options.html, .side_by_side = options.side_by_side};
+    if (!files.any()) return;
+    const Video& video = std::get<Video>(reference_);
+    pictures_.emplace(
+        files, ComparePage::Reference{.video = page_video(options.reference(), video.provenance),
+                                      .frames = video.frames.view(),
+                                      .frame_rate = video.frame_rate});
   }
 
   // One that cannot be read does not keep the others from being compared.
@@ -55,7 +71,7 @@ class Run {
 
  private:
   void compare(const std::string& path) {
-    const Subject test = read_subject(path);
+    Subject test = read_subject(path);
     Result result{.test = path, .comparison = compare_subjects(reference_, test), .judgement = {}};
     result.judgement = judge(options_.limits, result.comparison);
     if (!options_.heatmap.empty()) {
@@ -64,8 +80,17 @@ class Run {
                                 .worst_frame = result.comparison.video->worst_psnr_frame(),
                                 .name = path}));
     }
+    if (pictures_) draw(std::get<Video>(test), result.comparison);
     results_.push_back(std::move(result));
     if (!options_.quiet) print(results_.back());
+  }
+
+  // Takes the frames.
+  void draw(Video& test, const Comparison& comparison) {
+    pictures_->add({.video = page_video(test.path, test.provenance),
+                    .verdict = summary_of(comparison),
+                    .distance = *comparison.video},
+                   std::move(test.frames));
   }
 
   void print(const Result& result) const {
@@ -82,18 +107,20 @@ class Run {
     return results_.size() > 1 || (results_.size() == 1 && !results_.front().comparison.same);
   }
 
-  void write_outputs() const {
+  void write_outputs() {
     if (results_.empty()) return;
     if (!options_.per_frame.empty())
       io::write_text_file(options_.per_frame, per_frame_csv(results_));
     if (!options_.heatmap.empty())
       io::write_png(options_.heatmap, draw_heatmap(heats_, options_.reference()).view());
+    if (pictures_) pictures_->commit();
   }
 
   const CompareOptions& options_;
   Subject reference_;
   std::vector<Result> results_;
   std::vector<Heat> heats_;
+  std::optional<Pictures> pictures_;
 };
 
 int run(int argc, const char* const* argv) {

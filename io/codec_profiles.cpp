@@ -18,9 +18,13 @@ void choose_quality(const VideoSettings& settings, libav::Dictionary& options) {
   options.set("preset", "medium");
 }
 
-void choose_h264_options(AVCodecContext&, const VideoSettings& settings,
+void choose_h264_options(AVCodecContext& context, const VideoSettings& settings,
                          libav::Dictionary& options) {
   choose_quality(settings, options);
+  if (settings.key_frame_interval > 0) {
+    context.gop_size = settings.key_frame_interval;
+    context.max_b_frames = 0;
+  }
   // x264's AVX-512 code reads memory that was never written, and the bytes depend on what is there.
   if (av_get_cpu_flags() & AV_CPU_FLAG_AVX512) options.set("x264-params", "asm=avx2");
 }

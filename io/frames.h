@@ -61,6 +61,14 @@ struct Frames {
   FramesView view() const { return {.pixels = pixels.data(), .count = count, .size = size}; }
 };
 
+// Frames made one at a time, so that not all are in memory: `frame` is asked for 0, 1, ... in
+// order, and its answer is needed until the next question.
+struct FrameSource {
+  int count = 0;
+  FrameSize size;
+  std::function<ImageView(int)> frame;
+};
+
 // Called after each frame; what it throws ends the work and leaves no half-written file behind.
 using FrameProgress = std::function<void(int done, int total)>;
 

@@ -168,6 +168,11 @@ void check_video(const fs::path& path, FrameSize size, const VideoSettings& sett
   require(settings.encoder_threads >= 1 && settings.encoder_threads <= kMaxEncoderThreads,
           std::to_string(settings.encoder_threads) + " encoder threads",
           "1 to " + std::to_string(kMaxEncoderThreads));
+  require(settings.key_frame_interval == 0 ||
+              (settings.key_frame_interval > 0 && settings.codec == VideoCodec::kH264),
+          std::string(profile.name) + " video with a key frame every " +
+              std::to_string(settings.key_frame_interval) + " frames",
+          "h264 and a positive number");
   find_encoder(profile.encoder, profile.id);
   // Only opening the encoder tells that it takes this size.
   try {
@@ -177,7 +182,7 @@ void check_video(const fs::path& path, FrameSize size, const VideoSettings& sett
   }
 }
 
-AtomicFile encode_video(const fs::path& path, const FramesView& frames,
+AtomicFile encode_video(const fs::path& path, const FrameSource& frames,
                         const VideoSettings& settings, const FrameProgress& progress) {
   check_video(path, frames.size, settings);
   require(frames.count > 0, quoted(path) + ": video of no frames", "one or more");
@@ -185,11 +190,18 @@ AtomicFile encode_video(const fs::path& path, const FramesView& frames,
   // After `file`, so that libav lets go of the temporary before it is removed.
   Encoding encoding(file, path, frames.size, settings);
   for (int i = 0; i < frames.count; ++i) {
-    encoding.add(frames[i]);
+    encoding.add(frames.frame(i));
     if (progress) progress(i + 1, frames.count);
   }
   encoding.finish();
   return file;
+}
+
+AtomicFile encode_video(const fs::path& path, const FramesView& frames,
+                        const VideoSettings& settings, const FrameProgress& progress) {
+  const FrameSource source{
+      .count = frames.count, .size = frames.size, .frame = [&](int i) { return frames[i]; }};
+  return encode_video(path, source, settings, progress);
 }
 
 void write_video(const fs::path& path, const FramesView& frames, const VideoSettings& settings,

@@ -17,6 +17,9 @@ struct VideoSettings {
   int crf = 17;
   // 1 to 128. x264's bytes depend on this number, so it never follows the machine.
   int encoder_threads = 4;
+  // For players that seek, H.264 alone: a key frame every so many frames or sooner, and no frame
+  // that is stored before one shown earlier. 0 leaves both to x264.
+  int key_frame_interval = 0;
   // Container tags, `comment` and any other key; empty writes none.
   std::map<std::string, std::string> metadata{};
 };
@@ -29,6 +32,8 @@ void check_video(const std::filesystem::path& path, FrameSize size, const VideoS
 // give the same bytes. Colours are tagged BT.709: converted to limited range for H.264 and HEVC,
 // left as they are, full range RGB, for FFV1. In MP4 the index stands before the data. Throws as
 // `check_video` does, and OutputError.
+AtomicFile encode_video(const std::filesystem::path& path, const FrameSource& frames,
+                        const VideoSettings& settings, const FrameProgress& progress = {});
 AtomicFile encode_video(const std::filesystem::path& path, const FramesView& frames,
                         const VideoSettings& settings, const FrameProgress& progress = {});
 

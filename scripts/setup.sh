@@ -2,8 +2,9 @@
 # Gets everything a build needs: Debian packages (as root; otherwise prints the command) and the pinned PyTorch wheels,
 # checked by SHA-256 and unpacked, never imported, under .deps/python. Safe to run again; a second run does nothing.
 # In an installed cogvx it fetches the wheels alone, and only with --cuda has something to do: into lib/cogvx.
-#   scripts/setup.sh [--cuda] [--bare] [--cuobjdump] [--quiet]
+#   scripts/setup.sh [--cuda] [--bare] [--cuobjdump] [--browser] [--quiet]
 #   --cuda  adds the NVIDIA libraries that PyTorch loads on a GPU
+#   --browser  adds the Chromium and the driver that scripts/test.sh --all opens pages in
 #   --bare  fills .deps/bare with the sources that a machine without Debian packages needs (scripts/gpu_check.sh)
 #   --cuobjdump  adds that tool, for scripts/check_architectures.sh where the CUDA toolkit came without it
 set -euo pipefail
@@ -11,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config python3 python3-pip clang-format ffmpeg
   libcli11-dev libspdlog-dev nlohmann-json3-dev libsentencepiece-dev
-  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+  libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev
   googletest libgtest-dev libgmock-dev libbenchmark-dev
   clang libclang-rt-dev llvm   # for scripts/fuzz.sh alone
   openmpi-bin iproute2)        # for tests of launchers
@@ -22,9 +23,10 @@ for argument in "$@"; do
   case "$argument" in
     --cuda) lists+=(scripts/wheels_cuda.txt) ;;
     --bare) bare=1 ;;
+    --browser) packages+=(chromium-driver) ;;
     --cuobjdump) lists+=(scripts/wheels_cuobjdump.txt) ;;
     --quiet) quiet=1 ;;
-    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda, --bare, --cuobjdump and --quiet" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown argument '$argument'; it takes --cuda, --bare, --cuobjdump, --browser and --quiet" >&2; exit 2 ;;
   esac
 done
 say() { [ "$quiet" = 1 ] || echo "setup: $*"; }
@@ -51,6 +53,7 @@ install_debian_packages() {
     case "$package" in
       cmake|clang-format|ccache|ffmpeg) command -v "$package" >/dev/null && continue ;;
       openmpi-bin) command -v mpirun >/dev/null && continue ;;
+      chromium-driver) command -v chromedriver >/dev/null && continue ;;
       iproute2) command -v ip >/dev/null && continue ;;
       ninja-build) command -v ninja >/dev/null && continue ;;
       clang) { command -v clang++ || command -v clang++-14; } >/dev/null && continue ;;

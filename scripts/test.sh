@@ -3,8 +3,8 @@
 #   scripts/test.sh [--all] [--label unit|golden|cli|fuzz] [--sanitize address|thread] [--build-dir D] [--werror]
 #                   [--rehearse] [-- CMAKE ARGUMENT...]
 #   --all       also what is too long for CI: AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build, the CUDA
-#               plugins for every GPU, the tarball in a bare chroot (as root), --rehearse, and ten minutes instead of one for
-#               each fuzz target
+#               plugins for every GPU, cogvx-compare's pages in a browser, the tarball in a bare chroot (as root), --rehearse,
+#               and ten minutes instead of one for each fuzz target
 #   --sanitize  builds in build-address or build-thread; without --label it runs what is worth running there
 #   --werror    compiler warnings are errors; so too where CI is set
 #   --rehearse  also scripts/gpu_check.sh --no-gpu, as CI does
@@ -133,12 +133,18 @@ run_extras() {
   else
     echo "bench: skipped: there is no tests/bench/CMakeLists.txt yet"
   fi
+  extra "pages (of cogvx-compare, opened in Chromium)" check_pages
   extra "architectures (the CUDA plugins for every GPU)" scripts/check_architectures.sh
   if [ "$(id -u)" = 0 ]; then
     extra "tarball (the demo video in a bare chroot)" scripts/check_tarball.sh --build-dir "$build"
   else
     echo "tarball: skipped: a chroot wants root"
   fi
+}
+
+check_pages() {
+  scripts/setup.sh --browser --quiet
+  python3 tests/app/compare_page_chromium.py --program "$build/app/cogvx-compare"
 }
 
 rehearse_gpu_check() {

@@ -15,6 +15,8 @@ struct CompareOptions {
   Limits limits{};
   std::string per_frame{};
   std::string heatmap{};
+  std::string side_by_side{};
+  std::string html{};
   bool overwrite = false;
   bool json = false;
   bool quiet = false;

@@ -5,6 +5,7 @@
 
 #include "core/base/errors.h"
 #include "io/atomic_file.h"
+#include "io/messages.h"
 
 namespace cogvx::app {
 namespace {
@@ -23,6 +24,9 @@ std::vector<Output> outputs_of(const CompareOptions& options) {
     outputs.push_back({"--per-frame", options.per_frame, /*of_latents=*/true});
   if (!options.heatmap.empty())
     outputs.push_back({"--heatmap", options.heatmap, /*of_latents=*/false});
+  if (!options.side_by_side.empty())
+    outputs.push_back({"--side-by-side", options.side_by_side, /*of_latents=*/false});
+  if (!options.html.empty()) outputs.push_back({"--html", options.html, /*of_latents=*/false});
   return outputs;
 }
 
@@ -45,9 +49,17 @@ void check_is_no_input(const Output& output, const CompareOptions& options) {
   }
 }
 
+// Before videos are read: the encoder goes by the name.
+void check_ending(const std::string& path) {
+  if (path.empty() || io::lower_case(fs::path(path).extension().string()) == ".mp4") return;
+  throw UsageError("--side-by-side is '" + path +
+                   "', which does not end in .mp4; it is H.264 in MP4, so give it that ending");
+}
+
 }  // namespace
 
 void check_outputs(const CompareOptions& options) {
+  check_ending(options.side_by_side);
   const std::vector<Output> outputs = outputs_of(options);
   for (size_t i = 0; i < outputs.size(); ++i) {
     check_is_no_input(outputs[i], options);

@@ -53,6 +53,40 @@ TEST(VideoWriter, KeepsTheOrderOfTheFrames) {
   EXPECT_LE(largest_difference(frames, read_video_frames(folder / "a.mp4")), 4);
 }
 
+TEST(VideoWriter, FramesMadeOneAtATimeGiveTheSameFile) {
+  const TemporaryFolder folder;
+  const Frames frames = moving_frames(9, kSize);
+  int asked = 0;
+  const FrameSource source{.count = 9, .size = kSize, .frame = [&](int index) {
+                             EXPECT_EQ(index, asked++);
+                             return frames.view()[index];
+                           }};
+  encode_video(folder / "a.mp4", source, {}).commit();
+  EXPECT_EQ(read_bytes(folder / "a.mp4"), written_bytes(frames, {}));
+}
+
+TEST(VideoWriter, KeyFramesComeAsOftenAsAskedForAndNoFrameLooksAhead) {
+  const TemporaryFolder folder;
+  // Per frame 1 for a key frame, and its kind: "1I0P0P".
+  const auto frames = [&](const VideoSettings& settings) {
+    write_video(folder / "a.mp4", moving_frames(20, kSize).view(), settings);
+    return output_of("ffprobe -v error -show_entries frame=key_frame,pict_type -of csv=p=0 " +
+                     shell(folder / "a.mp4") + " | cut -c1,3 | tr -d '\n'");
+  };
+  EXPECT_THAT(frames({}), HasSubstr("B"));
+  const std::string often = frames({.key_frame_interval = 8});
+  ASSERT_EQ(often.size(), 40U);
+  EXPECT_THAT(often, Not(HasSubstr("B")));
+  EXPECT_THAT(often, Not(HasSubstr("0P0P0P0P0P0P0P0P"))) << "eight after a key frame";
+  EXPECT_THAT(often, HasSubstr("0P0P0P0P0P0P0P1I"));
+  EXPECT_THAT(frames({.key_frame_interval = 1}), Not(HasSubstr("0")));
+  EXPECT_THAT(message_of<UsageError>([&] {
+                write_video(folder / "a.mkv", moving_frames(1, kSize).view(),
+                            {.codec = VideoCodec::kFfv1, .key_frame_interval = 1});
+              }),
+              HasSubstr("ffv1 video with a key frame every 1 frames; wanted h264"));
+}
+
 TEST(VideoWriter, FlatColoursComeBackWithinThree) {
   const TemporaryFolder folder;
   const std::array<Color, 8> colors{Color{255, 0, 0},     Color{0, 255, 0},  Color{0, 0, 255},
