@@ -133,6 +133,16 @@ TEST_F(CompareOutputs, TheHeatMapHasARowForEachTest) {
   EXPECT_GT(height({path("r.mkv"), test(), path("r.mkv")}), one + kSize.height * 9);
 }
 
+TEST_F(CompareOutputs, AVideoLowerThanTheLettersHasAHeatMapToo) {
+  io::Frames frames = noise_frames({400, 4}, 1, 5);
+  video("low.mkv", frames);
+  add_to(frames, {.row = 3}, 9);
+  const ProgramResult result =
+      compare({path("low.mkv"), video("other.mkv", frames), "--heatmap", path("low.png"), "-q"});
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_GT(io::read_png(path("low.png")).size.width, 800);
+}
+
 TEST_F(CompareOutputs, AFileThatExistsIsKeptUnlessOverwriteIsGiven) {
   for (const std::string flag : {"--per-frame", "--heatmap"}) {
     put_file(path("kept"), "mine");
