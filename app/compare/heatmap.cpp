@@ -85,9 +85,11 @@ void draw_scale(Drawing& drawing, Point at, double end) {
     canvas.fill({at.x, at.y + y}, {kBarWidth, 1}, drawing.colours(value));
   }
   for (const double part : {0.0, 0.5, 1.0}) {
+    if (part == 0.5 && height < 3 * kTextHeight) continue;  // no room
     const int y = at.y + static_cast<int>(std::lround((1 - part) * (height - 1)));
     canvas.fill({at.x + kBarWidth, y}, {kGap / 2, 1}, kInk);
-    const int text_y = std::clamp(y - kTextHeight / 2, at.y, at.y + height - kTextHeight);
+    const int lowest = std::max(at.y, at.y + height - kTextHeight);
+    const int text_y = std::clamp(y - kTextHeight / 2, at.y, lowest);
     canvas.text({at.x + kBarWidth + kGap, text_y}, number_text("%.4g", part * end), kInk);
   }
 }

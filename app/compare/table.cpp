@@ -81,8 +81,7 @@ const char* legend_of(Kind kind) {
   switch (kind) {
     case Kind::kFrames:
       return "PSNR: of the mean squared error over all frames; worst@frame: of that frame alone; "
-             "abs: "
-             "of a byte\n";
+             "abs: of a byte\n";
     case Kind::kLatents:
     case Kind::kState:
       return "relative L2 and cosine: mean over the latent frames; worst@frame: of that one "
