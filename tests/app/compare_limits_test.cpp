@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -177,11 +178,19 @@ TEST_F(LatentDistances, OfBfloat16AreOfTheNumbersAndNotOfTheBits) {
   make("b", {"--dtype", "bf16"});
   RawSafetensors raw = RawSafetensors::load(path("b.safetensors"));
   ASSERT_EQ(raw.data.size(), 5 * kPerFrame * 2);
-  for (size_t i = 0; i < raw.data.size() / 2; ++i) raw.data[2 * i + 1] ^= '\x80';  // the signs
+  float largest = 0;
+  for (size_t i = 0; i < raw.data.size(); i += 2) {
+    // The upper half of a float32.
+    const uint32_t bits =
+        static_cast<uint8_t>(raw.data[i + 1]) << 24 | static_cast<uint8_t>(raw.data[i]) << 16;
+    largest = std::max(largest, std::abs(std::bit_cast<float>(bits)));
+    raw.data[i + 1] ^= '\x80';  // the sign
+  }
   raw.save(path("negative.safetensors"));
   const json found = compare_json({path("b.safetensors"), path("negative.safetensors")});
   EXPECT_NEAR(found["cosine"]["mean"], -1, 1e-12);
   EXPECT_NEAR(found["relative_l2"]["worst"], 2, 1e-12);
+  EXPECT_EQ(found["max_abs"], 2.0 * largest);
 }
 
 TEST_F(LatentDistances, AZeroReferenceIsInfinitelyFarInRelationAndNotANumberThatIsNone) {

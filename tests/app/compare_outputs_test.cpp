@@ -105,6 +105,19 @@ TEST_F(CompareOutputs, TheHeatMapIsHottestWhereTheFramesDifferMost) {
     // Frame 0's pixel is in the mean, and not in frame 2, the worst.
     EXPECT_EQ(warm.size(), is_mean ? 2U : 1U);
     EXPECT_EQ(warm.contains({3, 20}), is_mean);
+    // The scale's bar, and its numbers: "0" is shorter than what stands at the upper end.
+    const int bar = corner.x + panel.width + 12;
+    EXPECT_GT(brightness(image, {bar, corner.y}), 600);
+    EXPECT_EQ(colour({bar, corner.y + panel.height - 1}), dark);
+    const auto ink_end = [&](int top) {
+      int end = 0;
+      for (int y = top; y < top + 14; ++y)
+        for (int x = bar + 20; x < std::min(bar + 80, image.size.width); ++x)
+          if (brightness(image, {x, y}) < 100) end = std::max(end, x);
+      return end;
+    };
+    EXPECT_GT(ink_end(corner.y + panel.height - 18), 0);
+    EXPECT_GT(ink_end(corner.y), ink_end(corner.y + panel.height - 18));
     // A mean of 25 on a scale that ends at 50, and 100 on one that ends at 100.
     EXPECT_EQ(most > 600, !is_mean) << most;
   }
@@ -156,6 +169,11 @@ TEST_F(CompareOutputs, OnesThatCannotBeAreRefusedBeforeAnythingIsRead) {
     EXPECT_EQ(result.out, "") << row.line;
     EXPECT_NE(result.err.find(row.line), std::string::npos) << result.err;
   }
+  const ProgramResult twice =
+      run_cogvx_gen({.arguments = {"r.mkv", "r.mkv", "--heatmap", "x", "--per-frame", "./x"},
+                     .shell = "cd '" + path("") + "' && exec \"$@\"",
+                     .program = "cogvx-compare"});
+  EXPECT_EQ(twice.exit_code, 2) << twice.err;
   EXPECT_EQ(read_file(path("r.mkv")), bytes);
   EXPECT_FALSE(fs::exists(path("h.png")));
 }

@@ -85,6 +85,8 @@ TEST_F(CompareProvenance, ASidecarOfAnotherVideoIsNotBelieved) {
   std::string text = say("a.mkv", "mixed.mkv", 0);
   expect_said(text, "mixed.json is not the sidecar of " + path("mixed.mkv"));
   expect_not_said(text, "the requests differ");
+  copy("edited", {{"sha256_frames", std::string(64, 'b')}});
+  expect_said(say("a.mkv", "edited.mkv", 0), "its sha256_frames are others than this video's");
   // Another length, another request than inside, another name: lossy files have no hash to ask.
   make("lossy", {"--codec", "h264", "-o", path("lossy.mp4")});
   patch_json(path("lossy.json"), {{"frames", 9}});
