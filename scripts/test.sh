@@ -143,8 +143,8 @@ run_extras() {
 }
 
 check_pages() {
-  scripts/setup.sh --browser --quiet
-  python3 tests/app/compare_page_chromium.py --program "$build/app/cogvx-compare"
+  scripts/setup.sh --browser --quiet &&
+    python3 tests/app/compare_page_chromium.py --program "$build/app/cogvx-compare"
 }
 
 rehearse_gpu_check() {
