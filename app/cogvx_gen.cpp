@@ -6,6 +6,7 @@
 #include <iostream>
 #include <optional>
 
+#include "app/batch.h"
 #include "app/engine.h"
 #include "app/exit_code.h"
 #include "app/generate.h"
@@ -17,6 +18,7 @@
 #include "app/standard_streams.h"
 #include "app/stop_signal.h"
 #include "app/supervisor.h"
+#include "app/text_input.h"
 #include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/ops/cuda_plugin.h"
@@ -83,12 +85,22 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
                   .world = static_cast<int>(options.cp * options.sp),
                   .log_dir = options.log_dir,
                   .dist_timeout = options.dist_timeout};
-  const RunPlan plan =
-      resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
-  if (options.seed == -1)
-    run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
-  if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
-    run.input = plan.request.prompt;
+  const Checkpoint checkpoint = open_checkpoint(options.model);
+  const Part part{.here = {.size = run.world}};
+  if (options.batch.empty()) {
+    const RunPlan plan = resolve(options, checkpoint, part);
+    if (options.seed == -1)
+      run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
+    if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
+      run.input = plan.request.prompt;
+  } else {
+    const std::string text = read_batch(options);
+    (void)plan_batch(options, text, checkpoint, part);
+    if (is_read_once(options.batch)) {
+      run.arguments.insert(run.arguments.end(), {"--batch", "-"});
+      run.input = text;
+    }
+  }
   // So that a folder that cannot be written is one line, not one of each process.
   if (!options.log_dir.empty()) Console(options, Console::Voice::kFull, own_log(options, 0));
   return run;
@@ -117,8 +129,8 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   if (place) check_world(*place, options);
   if (!place || place->world == 1) {
     Ranks alone;
-    generate(options, *console, stop_signal(), alone, life, {.size = static_cast<int>(world)});
-    return 0;
+    return generate(options, *console, stop_signal(), alone, life,
+                    {.size = static_cast<int>(world)});
   }
   check_options(options);
   make_meeting_place(*place);
@@ -128,11 +140,11 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
     life.listen(*place, options.dist_timeout,
                 [&](const std::string& line) { end_lost(*console, line); });
   }
-  generate(options, *console, stop_signal(), ranks, life,
-           {.rank = place->local_rank, .size = place->local_world});
+  const int code = generate(options, *console, stop_signal(), ranks, life,
+                            {.rank = place->local_rank, .size = place->local_world});
   // While rank 0's store is there to be told.
   life.end();
-  return 0;
+  return code;
 }
 
 // Whatever fails after a signal fails because of it: a read that it broke off, for one.

@@ -70,12 +70,23 @@ Console::Console(const Options& options, Voice voice, const std::string& rank_lo
 
 void Console::info(const std::string& text) {
   end_line();
-  logger_->info(text);
+  logger_->info(prefix_ + text);
 }
 
 void Console::warn(const std::string& text) {
   end_line();
-  logger_->warn(text);
+  logger_->warn(prefix_ + text);
+}
+
+void Console::warn_once(const std::string& text) {
+  if (said_.insert(text).second) warn(text);
+}
+
+void Console::begin_video(int64_t number, int64_t videos) {
+  video_ = number;
+  videos_ = videos;
+  prefix_ = number == 0 ? "" : "[" + std::to_string(number) + "/" + std::to_string(videos) + "] ";
+  started_ = false;
 }
 
 void Console::error(const std::string& text) {
@@ -141,14 +152,15 @@ void Console::progress(const Progress& now) {
   if (!next_piece && !finished && (time - last_shown_ < interval || now.done == now.total)) return;
   last_shown_ = time;
   if (style_ == Style::kBar) {
-    draw_bar(now, describe(now));
+    draw_bar(now, prefix_ + describe(now));
   } else if (style_ == Style::kPlain) {
-    logger_->info(describe(now));
+    logger_->info(prefix_ + describe(now));
   } else {
-    const nlohmann::json event = {{"stage", stage_name(now.stage)},
-                                  {"done", now.done},
-                                  {"total", now.total},
-                                  {"part", now.part}};
+    nlohmann::json event = {{"stage", stage_name(now.stage)},
+                            {"done", now.done},
+                            {"total", now.total},
+                            {"part", now.part}};
+    if (video_ > 0) event.update({{"item", video_}, {"items", videos_}});
     std::fprintf(stderr, "%s\n", event.dump().c_str());
   }
 }

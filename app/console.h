@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "app/options.h"
@@ -32,7 +33,11 @@ class Console {
   void info(const std::string& text);
   void warn(const std::string& text);
   void error(const std::string& text);
+  // What is said once is not said again.
+  void warn_once(const std::string& text);
   void progress(const Progress& now);
+  // From here on messages and progress are about this one of so many videos; 0: about none.
+  void begin_video(int64_t number, int64_t videos);
   // Ends a progress bar that stands on the terminal's last line.
   void end_line();
 
@@ -46,6 +51,10 @@ class Console {
   std::shared_ptr<spdlog::logger> logger_;
   Style style_;
   std::atomic<bool> bar_open_ = false;
+  std::set<std::string> said_;
+  int64_t video_ = 0;
+  int64_t videos_ = 0;
+  std::string prefix_;  // "[3/20] "
   Stage stage_ = Stage::kLoad;
   bool started_ = false;
   int64_t first_done_ = 0;

@@ -4,7 +4,6 @@
 
 #include "app/memory_check.h"
 #include "app/ranks.h"
-#include "core/ops/cuda_plugin.h"
 #include "parallel/device_share.h"
 
 namespace cogvx::app {
@@ -81,22 +80,10 @@ OffloadChoice choose_offload(const std::string& wanted, const OffloadPlans& plan
   return choice;
 }
 
-void settle_offload(RunPlan& plan, const Options& options, const Checkpoint& checkpoint,
-                    const Mesh& mesh) {
-  Placement& placement = plan.placement;
-  if (placement.device != "cuda" || options.dump_config) return;
-  const DeviceShare share = device_share(checkpoint, plan.request, placement, mesh);
-  const auto planned = [&](Offload offload) {
-    return plan_device_memory(checkpoint, plan.request, share, offload);
-  };
-  const int64_t free_bytes =
-      free_device_bytes(probe_cuda(program_folder()), placement.device_index);
-  OffloadChoice choice =
-      choose_offload(options.offload, {planned(Offload::kNone), planned(Offload::kSequential)},
-                     stages_of(options), free_bytes);
-  placement.offload = choice.offload;
-  plan.device_memory = choice.plan;
-  if (!choice.notice.empty()) plan.notices.push_back(choice.notice);
+OffloadPlans offload_plans(const RunPlan& plan, const Checkpoint& checkpoint, const Mesh& mesh) {
+  const DeviceShare share = device_share(checkpoint, plan.request, plan.placement, mesh);
+  return {plan_device_memory(checkpoint, plan.request, share, Offload::kNone),
+          plan_device_memory(checkpoint, plan.request, share, Offload::kSequential)};
 }
 
 }  // namespace cogvx::app

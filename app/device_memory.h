@@ -30,9 +30,7 @@ struct OffloadChoice {
 OffloadChoice choose_offload(const std::string& wanted, const OffloadPlans& plans,
                              const std::vector<Stage>& stages, int64_t free_bytes);
 
-// Asks this process's GPU for its free memory and settles plan.placement.offload and
-// plan.device_memory. Nothing to do on a CPU.
-void settle_offload(RunPlan& plan, const Options& options, const Checkpoint& checkpoint,
-                    const Mesh& mesh);
+// Both of this process's GPU for one video.
+OffloadPlans offload_plans(const RunPlan& plan, const Checkpoint& checkpoint, const Mesh& mesh);
 
 }  // namespace cogvx::app

@@ -2,15 +2,20 @@
 
 #include <ATen/ops/full.h>
 
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "app/batch.h"
+#include "app/batch_report.h"
 #include "app/computer.h"
-#include "app/device_memory.h"
+#include "app/exit_code.h"
 #include "app/item.h"
 #include "app/json_text.h"
 #include "app/repetition.h"
 #include "app/session.h"
+#include "app/shared_memory.h"
 #include "app/sidecar.h"
 #include "app/standard_streams.h"
 #include "app/texts.h"
@@ -26,8 +31,8 @@ int64_t pick_shared_seed(Ranks& ranks) {
   return picked.item<int64_t>();
 }
 
-Item single_item(const Options& options, const Checkpoint& checkpoint, Ranks& ranks,
-                 const LocalPlace& here) {
+std::vector<Item> single_item(const Options& options, const Checkpoint& checkpoint, Ranks& ranks,
+                              const Part& part) {
   Item item{.options = options, .plan = {}};
   item.saved = read_continuation(options, checkpoint);
   int64_t& seed = item.options.seed;
@@ -35,11 +40,20 @@ Item single_item(const Options& options, const Checkpoint& checkpoint, Ranks& ra
   if (!item.saved.path.empty() && seed == -1)
     seed = static_cast<int64_t>(item.saved.request().seed);
   if (seed == -1) seed = pick_shared_seed(ranks);
-  item.plan =
-      resolve(item.options, checkpoint,
-              {.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here});
-  settle_offload(item.plan, item.options, checkpoint, ranks.mesh());
-  return item;
+  item.plan = resolve(item.options, checkpoint, part);
+  std::vector<Item> items;
+  items.push_back(std::move(item));
+  return items;
+}
+
+// The text is rank 0's: others may have another standard input, or none.
+std::vector<Item> batch_items(const Options& options, const Checkpoint& checkpoint, Ranks& ranks,
+                              const Part& part) {
+  const std::string text = ranks.first_said(ranks.is_first() ? read_batch(options) : "");
+  std::vector<Item> items = plan_batch(options, text, checkpoint, part);
+  if (ranks.is_first()) check_what_they_were_made_from(items, checkpoint);
+  share_findings(items, ranks);
+  return items;
 }
 
 // Checkpoints that the items are known to be made with.
@@ -49,6 +63,7 @@ void expect_checkpoints(const std::vector<Item>& items, Components& components) 
     if (!from.empty()) components.expect(sidecar_request(from).checkpoint, from);
     if (!item.saved.path.empty())
       components.expect(item.saved.request().checkpoint, item.saved.path);
+    if (!item.found.path.empty()) components.expect(item.found.made.checkpoint, item.found.path);
   }
 }
 
@@ -58,30 +73,115 @@ void print_config(const Item& item) {
   finish_standard_output("--dump-config is cut");
 }
 
+// Whose placement was settled; any where all are done.
+Item& first_to_make(std::vector<Item>& items) {
+  const auto found =
+      std::find_if(items.begin(), items.end(), [](const Item& item) { return !item.is_done; });
+  return found == items.end() ? items.front() : *found;
+}
+
+// What an item held goes with it.
+void make_one(const Session& session, Item& item, ItemTexts texts,
+              std::vector<StageReport> stages) {
+  VideoRun run(session, item, std::move(stages));
+  run.make(std::move(texts));
+  run.finish();
+}
+
+// One that is prepared at its turn, so that inputs are in memory one after the other.
+void make_item(const Session& session, Item& item, ItemTexts texts,
+               std::vector<StageReport> stages) {
+  prepare(session, item);
+  if (session.ranks.is_first()) session.say(item.plan.notices);
+  if (!item.saved.path.empty())
+    session.components.expect(item.saved.request().checkpoint, item.saved.path);
+  make_one(session, item, std::move(texts), std::move(stages));
+}
+
+void make_batch(const Session& session, std::vector<Item>& items, BatchReport& report,
+                bool fail_fast) {
+  std::vector<StageReport> stages;
+  std::vector<ItemTexts> texts = encode_prompts_of(session, items, stages);
+  for (size_t i = 0; i < items.size(); ++i) {
+    Item item = std::move(items[i]);
+    report.begin(i);
+    if (item.is_done) {
+      report.skip(item);
+      continue;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    try {
+      make_item(session, item, std::move(texts[i]), std::exchange(stages, {}));
+      report.made(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    } catch (const ItemFailed& failure) {
+      report.failed(item, failure);
+      if (fail_fast) return;
+    }
+  }
+}
+
+int run_batch(const Session& session, std::vector<Item>& items, const Options& options) {
+  const bool speaks = session.ranks.is_first();
+  BatchReport report(items, options.json, session.console, speaks);
+  try {
+    make_batch(session, items, report, options.fail_fast);
+  } catch (Error& error) {
+    error.add(report.way_on());
+    throw;
+  }
+  if (speaks) report.print_summary(session.components.loads());
+  // Nobody leaves before all is said: the first to end with a failure ends the others.
+  (void)session.ranks.first_said("");
+  return report.failures() > 0 ? kBatchFailures : 0;
+}
+
+int run_single(const Session& session, std::vector<Item>& items) {
+  Item& item = items.front();
+  prepare(session, item);
+  if (item.options.dump_config) {
+    print_config(item);
+    return 0;
+  }
+  notice_environment(session.computer.engine(), item.plan.notices);
+  expect_checkpoints(items, session.components);
+  std::vector<StageReport> stages;
+  std::vector<ItemTexts> texts = encode_prompts_of(session, items, stages);
+  make_one(session, item, std::move(texts.front()), std::move(stages));
+  return 0;
+}
+
 }  // namespace
 
-void generate(const Options& options, Console& console, const std::atomic<int>& stop_signal,
-              Ranks& ranks, Life& life, const LocalPlace& here) {
+int generate(const Options& options, Console& console, const std::atomic<int>& stop_signal,
+             Ranks& ranks, Life& life, const LocalPlace& here) {
   check_options(options);
   const Checkpoint checkpoint = open_checkpoint(
       options.model, ranks.is_first() ? TextEncoder::kHere : TextEncoder::kElsewhere);
-  std::vector<Item> items;
-  items.push_back(single_item(options, checkpoint, ranks, here));
-  const RunPlan& first = items.front().plan;
+  const Part part{.role = ranks.is_first() ? Role::kWritesResults : Role::kHelps, .here = here};
+  const bool is_batch = !options.batch.empty();
+  std::vector<Item> items = is_batch ? batch_items(options, checkpoint, ranks, part)
+                                     : single_item(options, checkpoint, ranks, part);
+  // A shard of a short batch.
+  if (items.empty()) return 0;
+  const SharedMemory memory = settle_memory(items, checkpoint, ranks, here);
+  RunPlan& first = first_to_make(items).plan;
   Computer computer(first.placement, first.request, ranks);
-  Components components(checkpoint, computer, first.request.dtype, Keeping::kOnePart);
-  const Session session{checkpoint, computer, components, console, ranks, life, stop_signal};
-  const Engine& engine = computer.engine();
-  ranks.agree("the engine (build, libraries, instruction set)", engine_to_json(engine).dump());
-  prepare(session, items.front());
-  if (options.dump_config) return print_config(items.front());
-  notice_environment(engine, items.front().plan.notices);
+  Components components(checkpoint, computer, first.request.dtype, memory.keeping);
+  const Session session{.checkpoint = checkpoint,
+                        .computer = computer,
+                        .components = components,
+                        .console = console,
+                        .ranks = ranks,
+                        .life = life,
+                        .stop_signal = stop_signal,
+                        .is_batch = is_batch,
+                        .resident = memory.resident};
+  ranks.agree("the engine (build, libraries, instruction set)",
+              engine_to_json(computer.engine()).dump());
+  if (!is_batch) return run_single(session, items);
+  notice_environment(computer.engine(), first.notices);
   expect_checkpoints(items, components);
-  std::vector<StageReport> stages;
-  std::vector<ItemTexts> texts = encode_prompts_of(session, items, stages);
-  VideoRun run(session, items.front(), std::move(stages));
-  run.make(std::move(texts.front()));
-  run.finish();
+  return run_batch(session, items, options);
 }
 
 }  // namespace cogvx::app

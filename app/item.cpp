@@ -5,12 +5,15 @@
 #include "app/input.h"
 #include "app/loras.h"
 #include "app/repetition.h"
+#include "app/session.h"
 #include "app/sidecar.h"
 
 namespace cogvx::app {
 namespace {
 
 void read_files(const Session& session, Item& item) {
+  if (item.saved.path.empty()) item.saved = read_continuation(item.options, session.checkpoint);
+  if (item.only_decodes() || item.options.dump_config) return;
   const Monitor reading{
       .on_progress = {},
       .on_notice = [&](const std::string& text) { item.plan.notices.push_back(text); },
@@ -35,14 +38,15 @@ void compare(const Session& session, Item& item) {
 
 void prepare(const Session& session, Item& item) {
   Request& request = item.plan.request;
+  if (item.in_batch()) item.moved_before = session.ranks.bytes_moved();
+  session.together([&] { read_files(session, item); });
   if (!item.only_decodes() && !item.options.dump_config) {
-    read_files(session, item);
     item.rgb_FHW3 = share_input(item.rgb_FHW3, request, session.ranks.work());
     identify(item.rgb_FHW3, item.loras.adapters, request);
     item.loras.identities = request.loras;
   }
   session.ranks.agree("the request", request_to_json(request).dump());
-  compare(session, item);
+  session.together([&] { compare(session, item); });
 }
 
 }  // namespace cogvx::app

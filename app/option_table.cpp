@@ -23,7 +23,7 @@ Rows in_group(const char* group, Rows rows) {
 
 Rows video_options() {
   return in_group(
-      "the video",
+      kVideoGroup,
       {
           row({"--model"}, "DIR", "checkpoint in the diffusers directory layout", &O::model),
           row({"--prompt", "-p"}, "TEXT", "what to show; may be empty if said so explicitly",
@@ -108,9 +108,10 @@ Rows where_options() {
 
 Rows output_options() {
   return in_group(
-      "output",
+      kOutputGroup,
       {
-          row({"--output", "-o"}, "FILE", "the video (output.mp4; output.mkv with ffv1)",
+          row({"--output", "-o"}, "FILE",
+              "the video (output.mp4, .mkv with ffv1); may hold {index}, {seed} and {slug}",
               &O::output),
           row({"--overwrite"}, nullptr, "replace files that exist", &O::overwrite),
           row({"--save-latents"}, "FILE", "keep the final latents (safetensors)", &O::save_latents),
@@ -119,6 +120,15 @@ Rows output_options() {
           row({"--checkpoint-every"}, "K",
               "save the state every K steps in <output>.state.safetensors", &O::checkpoint_every),
           row({"--resume"}, "FILE", "go on from a saved state", &O::resume),
+          row({"--batch"}, "FILE|-",
+              "a video for each line: JSON objects of flags' names (.jsonl), or prompts (.txt); "
+              "without -o: {index}-{slug}.mp4",
+              &O::batch),
+          row({"--resume-batch"}, nullptr,
+              "leave out what is made, and go on from what an interrupted batch left",
+              &O::resume_batch),
+          row({"--fail-fast"}, nullptr, "end a batch at the first video that fails", &O::fail_fast),
+          row({"--shard"}, "I/N", "of a batch: items I, I+N, I+2N...", &O::shard),
           row({"--frames-dir"}, "DIR", "also write every frame as PNG", &O::frames_dir),
           row({"--trace"}, "FILE",
               "hashes of every stage, step and layer; cogvx-compare finds where two runs part",

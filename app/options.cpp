@@ -247,6 +247,13 @@ void check_exclusive(const Options& options) {
   exclude(decodes, "--decode-latents", !options.save_latents.empty(), "--save-latents");
   exclude(decodes, "--decode-latents", options.checkpoint_every.has_value(), "--checkpoint-every");
   exclude(options.prompt.has_value(), "--prompt", !options.prompt_file.empty(), "--prompt-file");
+  const bool batch = !options.batch.empty();
+  exclude(batch, "--batch", options.prompt.has_value(), "--prompt");
+  exclude(batch, "--batch", !options.prompt_file.empty(), "--prompt-file");
+  exclude(batch, "--batch", resumes, "--resume");
+  exclude(batch, "--batch", decodes, "--decode-latents");
+  exclude(batch, "--batch", !options.from.empty(), "--from");
+  exclude(batch, "--batch", options.dump_config, "--dump-config");
 }
 
 json options_to_json(const Options& options) {
@@ -269,6 +276,13 @@ void apply_json(const json& values, const std::string& label, Options& options) 
     }
     apply_value(*spec, value, label, options);
   }
+}
+
+void apply_json_over(const json& values, const std::string& label, Options& options) {
+  Options given;
+  apply_json(values, label, given);
+  drop_replaced(given, options);
+  apply_json(values, label, options);
 }
 
 void print_help(std::ostream& out) {

@@ -57,6 +57,10 @@ struct Options {
   std::string decode_latents;
   std::optional<int64_t> checkpoint_every;
   std::string resume;
+  std::string batch;  // a file, or - for standard input
+  bool resume_batch = false;
+  bool fail_fast = false;
+  std::string shard;  // I/N
   std::string frames_dir;
   std::string trace;
   std::string codec = "auto";  // h264, or ffv1 with lossless
@@ -85,6 +89,8 @@ using OptionTarget = std::variant<std::string Options::*, std::optional<std::str
                                   double Options::*, std::optional<double> Options::*,
                                   std::vector<std::string> Options::*, bool Options::*>;
 
+inline constexpr char kVideoGroup[] = "the video";
+inline constexpr char kOutputGroup[] = "output";
 inline constexpr char kAskingGroup[] = "asking";
 
 // One row of the table that help, parsing, JSON and completion all come from.
@@ -111,6 +117,9 @@ void check_exclusive(const Options& options);
 // key and wanted type.
 nlohmann::json options_to_json(const Options& options);
 void apply_json(const nlohmann::json& values, const std::string& label, Options& options);
+// The same over options that say something already: where two of them say one thing, those of the
+// values take the place of both.
+void apply_json_over(const nlohmann::json& values, const std::string& label, Options& options);
 
 void print_help(std::ostream& out);
 void print_completion(std::ostream& out);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "app/output_names.h"
 #include "app/sidecar.h"
 #include "core/base/errors.h"
 #include "core/pipeline/saved_run.h"
@@ -141,7 +142,7 @@ bool is_this_video(const OutputPlan& plan, const Request& request) {
 
 void check_files(const Options& options, OutputPlan& plan, const Request& request,
                  std::vector<std::string>& notices) {
-  const std::string safe_latents = beside(plan.video, ".latents.safetensors");
+  const std::string& safe_latents = plan.safe_latents;
   // A run that came to its final latents had passed these checks, and may have been killed while it
   // gave its files their names; they must not stop the same command now.
   const bool finishing = leftover_latents(options, safe_latents, request, notices).found &&
@@ -182,31 +183,54 @@ std::string frame_rate_text(const io::FrameRate& rate) {
          (rate.denominator == 1 ? "" : "/" + std::to_string(rate.denominator));
 }
 
-OutputPlan plan_output(const Options& options, const ModelKind& kind, const Request& request,
-                       std::vector<std::string>& notices) {
+OutputPlan outline_output(const Options& options, const ModelKind& kind, const Request& request) {
   const io::VideoSettings settings = choose_settings(options, kind);
-  OutputPlan plan{
-      .video = options.output.value_or(std::string("output") + io::codec_extension(settings.codec)),
-      .sidecar = {},
-      .latents = options.save_latents,
-      .keep_latents = !options.save_latents.empty(),
-      .state = {},
-      .checkpoint_every = options.checkpoint_every.value_or(0),
-      .frames_dir = options.frames_dir,
-      .trace = options.trace,
-      .settings = settings,
-      .with_metadata = !options.no_metadata};
+  OutputPlan plan{.video = options.output.value_or(video_name("output", options)),
+                  .sidecar = {},
+                  .latents = options.save_latents,
+                  .safe_latents = {},
+                  .keep_latents = !options.save_latents.empty(),
+                  .state = {},
+                  .checkpoint_every = options.checkpoint_every.value_or(0),
+                  .frames_dir = options.frames_dir,
+                  .trace = options.trace,
+                  .settings = settings,
+                  .with_metadata = !options.no_metadata};
   if (options.checkpoint_every && *options.checkpoint_every < 1) {
     throw UsageError("--checkpoint-every is " + std::to_string(*options.checkpoint_every) +
                      ", wanted 1 or more steps; nearest: 1");
   }
   plan.sidecar = beside(plan.video, ".json");
   plan.state = beside(plan.video, ".state.safetensors");
+  plan.safe_latents = beside(plan.video, ".latents.safetensors");
   io::check_video(plan.video, {static_cast<int>(request.width), static_cast<int>(request.height)},
                   plan.settings);
   check_distinct(plan);
+  return plan;
+}
+
+OutputPlan plan_output(const Options& options, const ModelKind& kind, const Request& request,
+                       std::vector<std::string>& notices) {
+  OutputPlan plan = outline_output(options, kind, request);
   check_files(options, plan, request, notices);
   return plan;
+}
+
+Options with_output_names(Options options, const Request& request, const ItemPlace& place) {
+  const NameValues values{
+      .index = place.index, .count = place.count, .seed = request.seed, .prompt = request.prompt};
+  const auto expand = [&](std::string& name, const char* flag) {
+    name = expand_name(name, values, flag);
+  };
+  if (options.output) expand(*options.output, "--output");
+  expand(options.save_latents, "--save-latents");
+  expand(options.frames_dir, "--frames-dir");
+  expand(options.trace, "--trace");
+  return options;
+}
+
+std::string video_name(const std::string& stem, const Options& options) {
+  return stem + io::codec_extension(choose_codec(options));
 }
 
 }  // namespace cogvx::app

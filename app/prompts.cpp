@@ -1,10 +1,6 @@
 #include "app/prompts.h"
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-
+#include "app/text_input.h"
 #include "core/base/errors.h"
 #include "core/text/prompt_text.h"
 
@@ -14,18 +10,6 @@ namespace {
 // Far above the 226 tokens that any model reads; what is longer is no prompt.
 constexpr size_t kMaxPromptBytes = size_t{4} << 20;
 constexpr size_t kShownBytes = 200;
-
-std::string read_all(std::istream& stream, const std::string& name) {
-  std::string text(kMaxPromptBytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(stream.gcount()));
-  if (stream.bad()) throw DataError(name + ": cannot be read to its end");
-  if (text.size() > kMaxPromptBytes) {
-    throw UsageError(name + ": is longer than " + std::to_string(kMaxPromptBytes >> 20) +
-                     " MiB; is it the right file?");
-  }
-  return text;
-}
 
 std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, const std::string& name,
                                    const std::string& text, int64_t tokens,
@@ -54,19 +38,8 @@ void notice_strange_text(const std::string& name, const std::string& text,
 
 std::string read_prompt(const Options& options) {
   if (options.prompt) return *options.prompt;
-  std::string text;
-  if (options.prompt_file == "-") {
-    text = read_all(std::cin, "--prompt-file -");
-    // The stream takes a refused read for the end.
-    if (std::ferror(stdin) != 0) throw DataError("--prompt-file -: standard input cannot be read");
-  } else {
-    const std::string name = "--prompt-file " + options.prompt_file;
-    std::error_code ignored;
-    std::ifstream file(options.prompt_file, std::ios::binary);
-    if (!file || std::filesystem::is_directory(options.prompt_file, ignored))
-      throw DataError(name + ": cannot be read; give a text file, or - for standard input");
-    text = read_all(file, name);
-  }
+  std::string text =
+      read_text(options.prompt_file, "--prompt-file " + options.prompt_file, kMaxPromptBytes);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return text;
 }

@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <c10/core/ScalarType.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
@@ -98,6 +99,21 @@ std::vector<std::string> Ranks::gather_at_first(std::string_view bytes) {
   return all;
 }
 
+std::string Ranks::first_said(std::string_view own) {
+  const std::vector<std::string> all = gather_at_first(own);
+  const auto found =
+      std::find_if(all.begin(), all.end(), [](const std::string& said) { return !said.empty(); });
+  std::string said = found == all.end() ? "" : *found;
+  const at::Tensor size = at::full({1}, static_cast<int64_t>(said.size()), at::kLong);
+  world_->broadcast(size.view(at::kByte), /*root=*/0);
+  said.resize(static_cast<size_t>(size.item<int64_t>()));
+  const at::Tensor bytes =
+      at::empty({static_cast<int64_t>(said.size())}, at::TensorOptions().dtype(at::kByte));
+  std::memcpy(bytes.mutable_data_ptr(), said.data(), said.size());
+  world_->broadcast(bytes, /*root=*/0);
+  return {static_cast<const char*>(bytes.const_data_ptr()), said.size()};
+}
+
 void Ranks::agree(const std::string& what, const std::string& bytes) {
   if (agreement_) check_agreement(*agreement_, what, short_hash(bytes.data(), bytes.size()));
 }
@@ -116,6 +132,15 @@ BytesMoved Ranks::bytes_moved() const {
   if (mesh_work_ != nullptr) moved.work = mesh_work_->bytes_sent();
   if (agreement_) moved.agreement = agreement_->bytes_sent();
   return moved;
+}
+
+BytesMoved moved_since(const BytesMoved& now, const BytesMoved& before) {
+  return {.sequence = {.attention = now.sequence.attention - before.sequence.attention,
+                       .gathered = now.sequence.gathered - before.sequence.gathered},
+          .work = {.once = now.work.once - before.work.once,
+                   .branches = now.work.branches - before.work.branches,
+                   .tiles = now.work.tiles - before.work.tiles},
+          .agreement = now.agreement - before.agreement};
 }
 
 PredictedBytes Ranks::predicted_bytes(const PassShape& pass, int64_t passes) const {

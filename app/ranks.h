@@ -29,6 +29,8 @@ struct BytesMoved {
   WorkBytes work;
   int64_t agreement = 0;  // hashes that are compared
 };
+// What was moved from `before` on.
+BytesMoved moved_since(const BytesMoved& now, const BytesMoved& before);
 
 // All that decides how many bytes the forward passes of a video move.
 struct PassShape {
@@ -85,6 +87,8 @@ class Ranks {
   WorkExchange& work() { return *work_; }
   // Every process's bytes in the order of the ranks, on rank 0; nothing elsewhere.
   std::vector<std::string> gather_at_first(std::string_view bytes);
+  // Of what the processes say, the first that is not empty, for all of them.
+  std::string first_said(std::string_view own);
   // Throws DistributedError where the processes hold different bytes.
   void agree(const std::string& what, const std::string& bytes);
   void agree(const std::string& what, const at::Tensor& tensor);

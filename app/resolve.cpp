@@ -291,6 +291,12 @@ void check_options(const Options& options) {
                      ", wanted seconds from 1 to " + std::to_string(kMaxTimeout) +
                      nearest_text(options.dist_timeout, 1, kMaxTimeout));
   }
+  if (!options.batch.empty()) return;
+  for (const auto& [given, name] : {std::pair{options.resume_batch, "--resume-batch"},
+                                    std::pair{options.fail_fast, "--fail-fast"},
+                                    std::pair{!options.shard.empty(), "--shard"}}) {
+    if (given) throw UsageError(std::string(name) + " is for a batch; give --batch, or drop it");
+  }
   if (!options.prompt && options.prompt_file.empty()) {
     throw UsageError(
         "--prompt is missing: what to show (an explicitly empty --prompt \"\" is legal)");
@@ -354,8 +360,9 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
                  stages_of(options), plan.notices);
     notice_idle_processes(checkpoint, r, plan.placement, plan.notices);
   }
-  if (part.role == Role::kWritesResults)
-    plan.output = plan_output(options, plan.kind, r, plan.notices);
+  if (part.role == Role::kWritesResults) {
+    plan.output = plan_output(with_output_names(options, r, part.item), plan.kind, r, plan.notices);
+  }
   return plan;
 }
 

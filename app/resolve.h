@@ -31,7 +31,8 @@ enum class Role { kWritesResults, kHelps };
 // A process among those of its run.
 struct Part {
   Role role = Role::kWritesResults;
-  LocalPlace here;  // those of the run on this machine share its cores and each take a GPU
+  LocalPlace here;   // those of the run on this machine share its cores and each take a GPU
+  ItemPlace item{};  // the video among those of the run
 };
 RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part& part);
 // The stages that a run goes through.

@@ -29,8 +29,8 @@ std::string StateKeeper::keep_interrupted() {
   const std::lock_guard lock(mutex_);
   if (last_.next_step == 0) return "; no step was finished";
   if (written_step_ != last_.next_step && !write(last_)) return "";
-  return "; step " + std::to_string(last_.next_step) + " is in " + plan_.state +
-         ", go on with --resume " + plan_.state;
+  return "; step " + std::to_string(last_.next_step) + " is in " + plan_.state + ", go on with " +
+         way_on_;
 }
 
 }  // namespace cogvx::app

@@ -15,7 +15,7 @@ std::vector<PromptIds> tokenize(const Session& session, std::vector<Item>& items
   std::unique_ptr<Tokenizer> tokenizer;
   for (size_t i = 0; i < items.size(); ++i) {
     Item& item = items[i];
-    if (item.only_decodes()) continue;
+    if (item.only_decodes() || item.is_done) continue;
     if (!tokenizer) tokenizer = session.components.tokenizer();
     ids[i] = encode_prompts(*tokenizer, item.plan.request, item.options.strict_prompt,
                             item.plan.notices);

@@ -71,7 +71,9 @@ void VideoRun::generate_from(const std::optional<SavedState>& saved, ItemTexts t
     run_steps(text, conditions, state);
     extent_.steps = state.next_step;
   });
-  if (session_.ranks.is_first()) keep_latents(state.latents_LCYX);
+  session_.together([&] {
+    if (session_.ranks.is_first()) keep_latents(state.latents_LCYX);
+  });
   decode_and_write(state.latents_LCYX);
 }
 
@@ -80,10 +82,12 @@ Conditions VideoRun::encode_input_video(at::Generator& generator) {
   meter_.run(Stage::kEncodeVideo, [&] {
     const VaeEncoder& encoder = session_.components.encoder();
     request().checkpoint.vae_encoder = session_.components.identity().vae_encoder;
-    conditions = encode_input(
-        {request(), session_.checkpoint.vae, encoder,
-         latent_shape(request(), session_.checkpoint).frames, session_.ranks.work(), watch()},
-        item_.rgb_FHW3, generator, monitor_);
+    session_.together([&] {
+      conditions = encode_input(
+          {request(), session_.checkpoint.vae, encoder,
+           latent_shape(request(), session_.checkpoint).frames, session_.ranks.work(), watch()},
+          item_.rgb_FHW3, generator, monitor_);
+    });
     session_.components.end_stage();
   });
   extent_.videos = 1;
@@ -113,7 +117,9 @@ void VideoRun::run_steps(const TextStates& text, const Conditions& conditions,
   Transformer& transformer = session_.components.transformer(std::move(item_.loras), monitor_);
   request().checkpoint.transformer = session_.components.identity().transformer;
   session_.ranks.agree("the transformer", request().checkpoint.transformer);
-  StateKeeper keeper(report_.plan.output, request(), state, session_.console);
+  const OutputPlan& output = report_.plan.output;
+  StateKeeper keeper(output, request(), state, session_.console,
+                     item_.way_on("--resume", output.state));
   const auto rescue = [&] { return session_.ranks.is_first() ? keeper.keep_interrupted() : ""; };
   const Life::Rescue at_once(session_.life, rescue);
   const auto after_step = [&](const DenoiseState& now) {
@@ -124,9 +130,11 @@ void VideoRun::run_steps(const TextStates& text, const Conditions& conditions,
   };
   // A stop that was asked for, and another process that has gone.
   try {
-    denoise({request(), transformer, text, session_.ranks.sequence(), session_.ranks.work(),
-             after_step, watch(), conditions.channels_LCYX},
-            state, monitor_);
+    session_.together([&] {
+      denoise({request(), transformer, text, session_.ranks.sequence(), session_.ranks.work(),
+               after_step, watch(), conditions.channels_LCYX},
+              state, monitor_);
+    });
   } catch (Interrupted& stop) {
     stop.add(rescue());
     throw;
@@ -153,20 +161,32 @@ void VideoRun::decode_and_write(const at::Tensor& latents) {
     meter_.run(Stage::kDecode, [&] { frames = decode(latents); });
     trace_.collect();
     collect_reports();
-    if (!session_.ranks.is_first()) return;
-    report_.sha256_frames = sha256_hex(frames.const_data_ptr(), frames.nbytes());
-    report_.frames = frames.size(0);
-    Outputs outputs(report_.plan.output);
-    meter_.run(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
-    write_trace();
-    outputs.commit(json_text(report_to_json(report_), /*indent=*/2) + "\n");
+    session_.together([&] {
+      if (session_.ranks.is_first()) write(frames);
+    });
   } catch (Error& error) {
     if (!latents_path_.empty()) {
-      error.add("; the final latents are safe in " + latents_path_ +
-                ", go on with --decode-latents " + latents_path_);
+      error.add("; the final latents are safe in " + latents_path_ + ", go on with " +
+                way_on_from_latents());
     }
     throw;
   }
+}
+
+std::string VideoRun::way_on_from_latents() const {
+  const OutputPlan& output = report_.plan.output;
+  const bool in_place = latents_path_ == output.latents || latents_path_ == item_.saved.path;
+  const std::string flag = "--decode-latents";
+  return in_place ? item_.way_on(flag, latents_path_) : flag + " " + latents_path_;
+}
+
+void VideoRun::write(const at::Tensor& frames) {
+  report_.sha256_frames = sha256_hex(frames.const_data_ptr(), frames.nbytes());
+  report_.frames = frames.size(0);
+  Outputs outputs(report_.plan.output);
+  meter_.run(Stage::kWrite, [&] { outputs.prepare(frames, metadata(), monitor_); });
+  write_trace();
+  outputs.commit(json_text(report_to_json(report_), /*indent=*/2) + "\n");
 }
 
 at::Tensor VideoRun::decode(const at::Tensor& latents) {
@@ -186,7 +206,7 @@ void VideoRun::collect_reports() {
   report_.all_units = all_units(request(), session_.checkpoint, extent_);
   const int branches =
       request().uses_guidance() ? ranks.work().owns_branch(0) + ranks.work().owns_branch(1) : 1;
-  report_.own.moved = ranks.bytes_moved();
+  report_.own.moved = moved_since(ranks.bytes_moved(), item_.moved_before);
   report_.own.predicted = ranks.predicted_bytes(
       pass_shape(request(), session_.checkpoint, session_.computer.ops().device()),
       (extent_.steps - extent_.first_step) * branches);
@@ -216,16 +236,29 @@ void VideoRun::keep_trace(Error& error) {
 }
 
 void VideoRun::finish() {
-  if (!session_.ranks.is_first()) return;
   const OutputPlan& output = report_.plan.output;
-  if (!output.keep_latents && !latents_path_.empty() && !item_.only_decodes())
-    remove_file(latents_path_);
-  std::cout << (item_.options.json ? json_text(report_to_json(report_)) : output.video) << "\n";
-  finish_standard_output("the video is in " + output.video);
-  if (output.keep_latents && latents_path_ != output.latents) {
+  if (session_.ranks.is_first()) {
+    const bool for_safety = item_.in_batch() ? latents_path_ == output.safe_latents
+                                             : !item_.only_decodes() && !latents_path_.empty();
+    if (!output.keep_latents && for_safety) remove_file(latents_path_);
+    std::cout << (item_.options.json ? json_text(result()) : output.video) << "\n";
+    finish_standard_output("the video is in " + output.video);
+  }
+  session_.together([&] {
+    if (!session_.ranks.is_first() || !output.keep_latents || latents_path_ == output.latents)
+      return;
     throw OutputError("--save-latents " + output.latents +
                       " could not be written; the latents are in " + latents_path_);
+  });
+}
+
+nlohmann::json VideoRun::result() const {
+  nlohmann::json result = report_to_json(report_);
+  if (item_.in_batch()) {
+    result["index"] = item_.index;
+    result["loads"] = loads_to_json(session_.components.loads());
   }
+  return result;
 }
 
 }  // namespace cogvx::app

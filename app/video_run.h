@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ class VideoRun {
   void run_steps(const TextStates& text, const Conditions& conditions, DenoiseState& state);
   void keep_latents(const at::Tensor& latents);
   void decode_and_write(const at::Tensor& latents);
+  std::string way_on_from_latents() const;
+  void write(const at::Tensor& frames);
+  nlohmann::json result() const;
   at::Tensor decode(const at::Tensor& latents);
   void collect_reports();
   std::map<std::string, std::string> metadata();

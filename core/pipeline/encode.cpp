@@ -20,13 +20,15 @@ TensorShape moments_shape(const Encoding& run, int64_t frames, int64_t height, i
 // Encoded tiles, on the host -> moments there.
 at::Tensor join_tiles(const TileLayout& layout, std::vector<at::Tensor> tiles, Ops& ops) {
   for (at::Tensor& tile : tiles) tile = ops.upload(tile);
-  at::Tensor moments = ops.download(blend_tiles(layout, std::move(tiles), ops));
-  if (!all_finite(moments)) {
-    const at::ScalarType dtype = moments.scalar_type();
-    throw NumericError("encode: the image or video gave moments that are not finite in " +
-                       std::string(dtype_name(dtype)) + "; " + cure_for_overflow(dtype));
-  }
-  return moments;
+  return ops.download(blend_tiles(layout, std::move(tiles), ops));
+}
+
+// On every owner, so that none waits for another that has left.
+void check_moments(const at::Tensor& moments) {
+  if (all_finite(moments)) return;
+  const at::ScalarType dtype = moments.scalar_type();
+  throw NumericError("encode: the image or video gave moments that are not finite in " +
+                     std::string(dtype_name(dtype)) + "; " + cure_for_overflow(dtype));
 }
 
 }  // namespace
@@ -59,6 +61,7 @@ at::Tensor encode_video(const Encoding& run, const at::Tensor& pixels_CFYX,
   const at::Tensor moments =
       run.work.made_once(moments_shape(run, frames, pixels_CFYX.size(2), pixels_CFYX.size(3)),
                          [&] { return join_tiles(layout, std::move(tiles), run.encoder.ops()); });
+  check_moments(moments);
   if (run.watch.recorder != nullptr)
     run.watch.recorder->whole({Rung::Part::kEncode, 0, 0, /*layer=*/1}, moments);
   monitor.progress({Stage::kEncodeVideo, total, total});
