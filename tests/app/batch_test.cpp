@@ -200,8 +200,8 @@ TEST_F(Batch, WhateverFailsFailsAloneAndTheSameOnSeveralProcesses) {
   const std::vector<json> lines = {
       video(1), video(2, {{"task", "v2v"}, {"video", path("broken.mkv")}}),
       video(3, {{"guidance-scale", 3e38}}), video(4),
-      // Its disk is full: for the latents, which then lie elsewhere, and for the video.
-      video(5), video(6)};
+      // Its disk is full.
+      video(5), video(6), video(7, {{"guidance-scale", 1e36}}), video(8)};
   write_lines(lines);
   const std::string full = in_hostile_world("COGVX_TEST_FULL=.5.mp4");
   for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}, Flags{"--sp", "2"}}) {
@@ -209,9 +209,9 @@ TEST_F(Batch, WhateverFailsFailsAloneAndTheSameOnSeveralProcesses) {
     const ProgramResult result = run_cogvx_gen({.arguments = batch(mesh), .shell = full});
     EXPECT_EQ(result.exit_code, 8) << result.err;
     const std::vector<json> results = objects_in(result.out);
-    ASSERT_EQ(results.size(), 6U) << result.err;
-    const std::map<size_t, int> codes = {{2, 3}, {3, 6}, {5, 9}};
-    for (size_t i = 1; i <= 6; ++i) {
+    ASSERT_EQ(results.size(), 8U) << result.err;
+    const std::map<size_t, int> codes = {{2, 3}, {3, 6}, {5, 9}, {7, 6}};
+    for (size_t i = 1; i <= 8; ++i) {
       EXPECT_EQ(results[i - 1]["index"], i);
       if (codes.contains(i)) {
         EXPECT_EQ(results[i - 1]["exit_code"], codes.at(i)) << results[i - 1].dump();
@@ -221,8 +221,11 @@ TEST_F(Batch, WhateverFailsFailsAloneAndTheSameOnSeveralProcesses) {
         expect_alone(std::to_string(i), lines[i - 1]);
       }
     }
-    EXPECT_EQ(names_in(path("v")), (Flags{"1.json", "1.mp4", "4.json", "4.mp4",
-                                          "5.latents.safetensors", "6.json", "6.mp4"}));
+    EXPECT_NE(results[2]["error"].get<std::string>().find("denoise: "), std::string::npos);
+    EXPECT_NE(results[6]["error"].get<std::string>().find("decode: "), std::string::npos);
+    EXPECT_EQ(names_in(path("v")),
+              (Flags{"1.json", "1.mp4", "4.json", "4.mp4", "5.latents.safetensors", "6.json",
+                     "6.mp4", "7.latents.safetensors", "8.json", "8.mp4"}));
     // What failed for want of room is there to go on with.
     const ProgramResult resumed = run_cogvx_gen(batch(with(mesh, {"--resume-batch"})));
     EXPECT_EQ(resumed.exit_code, 8) << resumed.err;
@@ -230,6 +233,26 @@ TEST_F(Batch, WhateverFailsFailsAloneAndTheSameOnSeveralProcesses) {
     EXPECT_EQ(objects_in(resumed.out).at(4)["units"][0]["row_blocks"], 0);
     fs::remove_all(path("v"));
     fs::create_directories(path("v"));
+  }
+}
+
+TEST_F(Batch, AnInputThatCannotBeEncodedFailsOnAllProcesses) {
+  model_ = path("model");
+  link_demo_model(model_);
+  write_lines({video(1)});
+  ASSERT_EQ(run_cogvx_gen(batch({"-o", path("clip.mp4")})).exit_code, 0);
+  const fs::path weights = fs::path(model_) / "vae/diffusion_pytorch_model.safetensors";
+  RawSafetensors other = RawSafetensors::load(weights);
+  other.fill("encoder.conv_in.conv.weight", 1e38F);
+  other.save(weights);
+  write_lines({video(1), video(2, {{"task", "v2v"}, {"video", path("clip.mp4")}}), video(3)});
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
+    const ProgramResult result = run_cogvx_gen(batch(with(mesh, {"--overwrite"})));
+    EXPECT_EQ(result.exit_code, 8) << result.err;
+    ASSERT_EQ(objects_in(result.out).size(), 3U) << result.err;
+    EXPECT_EQ(objects_in(result.out)[1]["exit_code"], 6);
+    expect_alone("1", video(1));
+    expect_alone("3", video(3));
   }
 }
 
