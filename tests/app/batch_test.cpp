@@ -170,28 +170,39 @@ TEST_F(Batch, ASignalLeavesTheVideoUnderWayToGoOnWith) {
 }
 
 TEST_F(Batch, AKillWhileFilesGetTheirNamesLosesNothingAndDoublesNothing) {
-  const std::vector<json> lines = {video(1), video(2), video(3)};
+  const std::vector<json> lines = {video(1), video(2)};
   write_lines(lines);
-  for (const char* file : {".2.latents.safetensors", ".2.json", ".2.mp4"}) {
-    for (const char* call : {"write", "rename"}) {
-      SCOPED_TRACE(std::string(call) + " of " + file);
-      fs::remove_all(path("v"));
-      fs::create_directories(path("v"));
-      // Those that stand are of another request.
-      write_lines({video(11), video(12), video(13)});
-      ASSERT_EQ(run_cogvx_gen(batch()).exit_code, 0);
-      write_lines(lines);
-      const Flags again = batch({"--overwrite", "--resume-batch"});
-      const ProgramResult killed = run_cogvx_gen(
-          {.arguments = again,
-           .shell = in_hostile_world(std::string("COGVX_TEST_KILL=") + call +
-                                     " COGVX_TEST_KILL_FILE='" + file + "' COGVX_TEST_KILL_AT=1")});
-      ASSERT_EQ(killed.exit_code, 128 + SIGKILL) << killed.err;
-      const ProgramResult resumed = run_cogvx_gen(again);
-      EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
-      for (size_t i = 0; i < lines.size(); ++i) expect_alone(std::to_string(i + 1), lines[i]);
-      EXPECT_EQ(names_in(path("v")).size(), 6U);
-    }
+  struct Moment {
+    const char* call;
+    const char* file;
+    Flags more{};
+  };
+  const Flags keeping = {"--save-latents", path("v/{index}.safetensors")};
+  const Moment moments[] = {{"write", ".2.latents.safetensors"},
+                            {"rename", ".2.latents.safetensors"},
+                            {"write", ".2.json"},
+                            {"rename", ".2.json"},
+                            {"rename", ".2.mp4"},
+                            {"rename", ".2.mp4", keeping}};
+  for (const Moment& moment : moments) {
+    SCOPED_TRACE(std::string(moment.call) + " of " + moment.file);
+    fs::remove_all(path("v"));
+    fs::create_directories(path("v"));
+    // Those that stand are of another request.
+    write_lines({video(11), video(12)});
+    ASSERT_EQ(run_cogvx_gen(batch(moment.more)).exit_code, 0);
+    write_lines(lines);
+    const Flags again = batch(with(moment.more, {"--overwrite", "--resume-batch"}));
+    const ProgramResult killed =
+        run_cogvx_gen({.arguments = again,
+                       .shell = in_hostile_world(std::string("COGVX_TEST_KILL=") + moment.call +
+                                                 " COGVX_TEST_KILL_FILE='" + moment.file +
+                                                 "' COGVX_TEST_KILL_AT=1")});
+    ASSERT_EQ(killed.exit_code, 128 + SIGKILL) << killed.err;
+    const ProgramResult resumed = run_cogvx_gen(again);
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    for (size_t i = 0; i < lines.size(); ++i) expect_alone(std::to_string(i + 1), lines[i]);
+    EXPECT_EQ(names_in(path("v")).size(), moment.more.empty() ? 4U : 6U);
   }
 }
 
@@ -317,6 +328,7 @@ TEST_F(Batch, ComesFromStandardInputTooAndEqualPromptsAreEncodedOnce) {
       EXPECT_EQ(results[i]["units_of_all_ranks"]["prompts"], encoded[i]);
     }
     EXPECT_EQ(loads_of(results.back(), "text_encoder"), 1);
+    EXPECT_EQ(results[1]["bytes_sent"][0]["branches"], results[2]["bytes_sent"][0]["branches"]);
   }
   const ProgramResult objects =
       run_cogvx_gen(common({"--batch", "-", "--overwrite", "-o", path("v/{index}.mp4")}),
