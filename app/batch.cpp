@@ -1,277 +1,311 @@
 #include "app/batch.h"
 
 #include <ATen/ops/empty.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <exception>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "app/batch_file.h"
+#include "app/batch_keys.h"
 #include "app/input.h"
 #include "app/loras.h"
 #include "app/output_names.h"
 #include "app/repetition.h"
 #include "app/text_input.h"
 #include "core/base/errors.h"
-#include "core/base/monitor.h"
-#include "core/text/prompt_text.h"
 
 namespace cogvx::app {
 namespace {
 
-using nlohmann::json;
+namespace fs = std::filesystem;
 
-constexpr size_t kLinesNamed = 5;
-// Of all videos of a batch, which share a loaded model, or of the run that makes them.
-constexpr const char* kOfTheBatch[] = {"model",   "dtype",       "attention",    "batch",
-                                       "json",    "progress",    "resume_batch", "fail_fast",
-                                       "shard",   "prompt_file", "resume",       "decode_latents",
-                                       "verbose", "quiet",       "log_file"};
+constexpr char kDefaultName[] = "{index}-{slug}";
+constexpr size_t kNamedLines = 5;
+
+// "2/3": every third item, from the second on.
+struct Shard {
+  int64_t number = 1;
+  int64_t count = 1;
+  bool owns(int64_t index) const { return (index - 1) % count == number - 1; }
+};
+
+Shard parse_shard(const std::string& text) {
+  if (text.empty()) return {};
+  Shard shard{0, 0};
+  const char* end = text.data() + text.size();
+  const auto [slash, error] = std::from_chars(text.data(), end, shard.number);
+  if (error == std::errc() && slash != end && *slash == '/') {
+    const auto [stop, wrong] = std::from_chars(slash + 1, end, shard.count);
+    if (wrong == std::errc() && stop == end && 1 <= shard.number && shard.number <= shard.count)
+      return shard;
+  }
+  throw UsageError("--shard is '" + text + "', wanted I/N with I from 1 to N, for example 1/4");
+}
 
 std::string label_of(const Options& options) {
   return options.batch == "-" ? "--batch -" : options.batch;
 }
 
-// The error again, as one about this line.
-[[noreturn]] void throw_about(const std::string& label, const Error& error) {
-  const std::string what = error.what();
-  const std::string text = what.starts_with(label + ":") ? what : label + ": " + what;
-  if (dynamic_cast<const UsageError*>(&error) != nullptr) throw UsageError(text);
-  if (dynamic_cast<const DataError*>(&error) != nullptr) throw DataError(text);
-  if (dynamic_cast<const DeviceError*>(&error) != nullptr) throw DeviceError(text);
-  if (dynamic_cast<const MemoryError*>(&error) != nullptr) throw MemoryError(text);
-  if (dynamic_cast<const OutputError*>(&error) != nullptr) throw OutputError(text);
-  throw;
-}
-
-// Does the same for every item and goes on after one that is wrong, so that all that are can be
-// named in one line.
-void for_each_line(std::vector<Item>& items, const std::function<void(Item&)>& work) {
-  std::exception_ptr first;
-  std::vector<std::string> others;
-  for (Item& item : items) {
-    try {
-      try {
-        work(item);
-      } catch (Error& error) {
-        if (first) others.push_back(item.label.substr(item.label.rfind(':') + 1));
-        if (!first) throw_about(item.label, error);
-      }
-    } catch (const Error&) {
-      first = std::current_exception();
-    }
-  }
-  if (!first) return;
-  try {
-    std::rethrow_exception(first);
-  } catch (Error& error) {
-    if (!others.empty()) {
-      std::string lines;
-      for (size_t i = 0; i < std::min(kLinesNamed, others.size()); ++i)
-        lines += (i > 0 ? ", " : "") + others[i];
-      error.add(" (" + std::to_string(others.size()) + " more wrong: line " + lines +
-                (others.size() > kLinesNamed ? "..." : "") + ")");
-    }
-    throw;
-  }
-}
-
-// Only what one video has of its own may stand in a line.
-void check_keys(const json& values) {
-  for (const auto& [key, ignored] : values.items()) {
-    const auto& table = option_table();
-    const auto spec = std::find_if(table.begin(), table.end(),
-                                   [&, &name = key](const auto& s) { return s.key() == name; });
-    if (spec == table.end()) continue;  // apply_json says what was meant
-    const std::string group = spec->group;
-    const bool of_video = group == kVideoGroup || group == kOutputGroup;
-    const bool shared =
-        std::find(std::begin(kOfTheBatch), std::end(kOfTheBatch), key) != std::end(kOfTheBatch);
-    if (!of_video || shared) {
-      throw UsageError("'" + key + "' is one for the whole batch; give " + spec->names.front() +
-                       " on the command line");
-    }
-  }
-}
-
-json with_underscores(const json& values) {
-  json keys = json::object();
-  for (const auto& [name, value] : values.items()) {
-    std::string key = name;
-    std::replace(key.begin(), key.end(), '-', '_');
-    if (keys.contains(key)) throw UsageError("'" + key + "' is given twice");
-    keys[key] = value;
-  }
-  return keys;
-}
-
-Options options_of_line(const Options& options, const json& line, const std::string& label) {
-  const json values = with_underscores(line);
-  check_keys(values);
-  Options item = options;
-  item.batch.clear();
-  item.shard.clear();
-  item.resume_batch = item.fail_fast = false;
-  apply_json_over(values, label, item);
-  if (!item.output) item.output = video_name("{index}-{slug}", item);
-  check_options(item);
-  return item;
-}
-
-// All outputs of an item: two of one name would lose one of them.
-void check_collisions(const std::vector<Item>& items) {
-  std::map<std::filesystem::path, const Item*> owners;
-  for (const Item& item : items) {
-    const OutputPlan& outputs = item.plan.output;
-    for (const std::string* path :
-         {&outputs.video, &outputs.sidecar, &outputs.latents, &outputs.safe_latents, &outputs.state,
-          &outputs.frames_dir, &outputs.trace}) {
-      if (path->empty()) continue;
-      const auto [place, fresh] =
-          owners.try_emplace(std::filesystem::path(*path).lexically_normal(), &item);
-      if (fresh || place->second == &item) continue;
-      throw UsageError(item.label + ": would write '" + *path + "', as " + place->second->label +
-                       " does; give them different names, or {index} in --output");
-    }
-  }
-}
-
-// Before hours of work; what is in them is read when it is needed.
-void check_readable(const Options& options) {
-  const auto check = [](const char* flag, const std::string& path) {
-    std::error_code error;
-    if (path.empty() || std::filesystem::exists(path, error)) return;
-    throw DataError(std::string(flag) + " " + path + ": no such file");
+// The same kind of error, with its line in front.
+template <typename F>
+auto in_line(const std::string& label, const F& work) {
+  const auto labelled = [&](const Error& error) {
+    const std::string text = error.what();
+    return text.starts_with(label + ":") ? text : label + ": " + text;
   };
-  check("--image", options.image);
-  check("--video", options.video);
-  for (const LoraFile& lora : lora_files(options)) check("--lora", lora.path);
+  try {
+    return work();
+  } catch (const UsageError& error) {
+    throw UsageError(labelled(error));
+  } catch (const DataError& error) {
+    throw DataError(labelled(error));
+  } catch (const MemoryError& error) {
+    throw MemoryError(labelled(error));
+  } catch (const OutputError& error) {
+    throw OutputError(labelled(error));
+  }
 }
 
-// Whether the files beside the model are those that the video was made from.
-bool inputs_agree(const Item& item, const Checkpoint& checkpoint) {
-  const Request& made = item.found.request;
-  if (made.input_sha256.empty() && made.loras.empty() && item.options.lora.empty()) return true;
-  Request now = item.plan.request;
-  identify(read_input(item.options, now, {}), read_loras(item.options, checkpoint, {}), now);
-  return now.input_sha256 == made.input_sha256 && now.loras == made.loras;
+// Lines that are wrong; the first one's error tells of the others.
+class WrongLines {
+ public:
+  void look_at(int64_t line, const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Error&) {
+      if (!first_) {
+        first_ = std::current_exception();
+      } else {
+        others_.push_back(line);
+      }
+    }
+  }
+  void refuse() const {
+    if (!first_) return;
+    try {
+      std::rethrow_exception(first_);
+    } catch (Error& error) {
+      if (!others_.empty()) error.add("; also wrong: " + others_text());
+      throw;
+    }
+  }
+
+ private:
+  std::string others_text() const {
+    std::string text = others_.size() == 1 ? "line" : "lines";
+    const size_t named = std::min(others_.size(), kNamedLines);
+    for (size_t i = 0; i < named; ++i) text += (i == 0 ? " " : ", ") + std::to_string(others_[i]);
+    if (others_.size() > named) text += " and " + std::to_string(others_.size() - named) + " more";
+    return text;
+  }
+
+  std::exception_ptr first_;
+  std::vector<int64_t> others_;
+};
+
+// Every file that the batch writes, and the line that writes it.
+class OutputPlaces {
+ public:
+  void add(const OutputPlan& outputs, int64_t line) {
+    for (const auto& [path, what] :
+         {std::pair{&outputs.video, "video"}, std::pair{&outputs.sidecar, "sidecar"},
+          std::pair{&outputs.latents, "latents"}, std::pair{&outputs.safe_latents, "latents"},
+          std::pair{&outputs.state, "saved state"},
+          std::pair{&outputs.frames_dir, "folder of frames"}, std::pair{&outputs.trace, "trace"}}) {
+      if (path->empty()) continue;
+      const auto [place, fresh] = taken_.try_emplace(whole(*path), line);
+      if (fresh || place->second == line) continue;
+      throw UsageError("'" + *path + "' would be its " + what + ", and line " +
+                       std::to_string(place->second) +
+                       " writes it too; give each line another --output, {index} in it will do");
+    }
+  }
+
+ private:
+  std::string whole(const fs::path& path) {
+    const std::string folder = path.parent_path().string();
+    auto known = folders_.find(folder);
+    if (known == folders_.end()) {
+      std::error_code ignored;
+      const fs::path real = fs::weakly_canonical(folder.empty() ? "." : folder, ignored);
+      known = folders_.emplace(folder, ignored ? fs::path(folder) : real).first;
+    }
+    return (known->second / path.filename()).string();
+  }
+
+  std::map<std::string, fs::path> folders_;
+  std::map<std::string, int64_t> taken_;
+};
+
+void require_readable(const std::string& flag, const std::string& path) {
+  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
+  throw DataError(flag + " " + path + ": cannot be read; does it exist?");
 }
+
+void check_inputs_are_there(const Options& options) {
+  require_readable("--image", options.image);
+  require_readable("--video", options.video);
+  for (const LoraFile& file : lora_files(options)) require_readable("--lora", file.path);
+}
+
+// A file of last time can only be looked for under a name that is known.
+void check_names_come_again(const Options& options, const std::string& pattern) {
+  if (options.seed != -1 || !name_uses(pattern, "seed")) return;
+  throw UsageError(
+      "--output " + pattern +
+      " holds {seed}, which --seed -1 picks anew, so that --resume-batch finds nothing; "
+      "give a seed, or use {index}");
+}
+
+// Goes on from where an earlier run was.
+void take_up(Item& item) {
+  Options& options = item.options;
+  const OutputPlan& output = item.plan.output;
+  const Standing standing = item.found.standing;
+  if (standing == Standing::kState) options.resume = output.state;
+  if (standing == Standing::kSafeLatents) options.decode_latents = output.safe_latents;
+  if (standing == Standing::kKeptLatents)
+    options.decode_latents = std::exchange(options.save_latents, "");
+  if (item.found.own_video) options.overwrite = true;
+  item.is_done = standing == Standing::kDone;
+  if (standing != Standing::kNothing) item.plan.request.seed = item.found.seed;
+}
+
+class BatchPlanner {
+ public:
+  BatchPlanner(const Options& options, const BatchText& batch, const Checkpoint& checkpoint,
+               const Part& part)
+      : batch_(batch),
+        checkpoint_(checkpoint),
+        part_(part),
+        shard_(parse_shard(options.shard)),
+        label_(label_of(options)),
+        resumes_(options.resume_batch),
+        defaults_(options) {
+    defaults_.batch.clear();
+    defaults_.shard.clear();
+    defaults_.resume_batch = defaults_.fail_fast = false;
+  }
+
+  std::vector<Item> plan() {
+    std::vector<Item> items;
+    WrongLines wrong;
+    for (size_t i = 0; i < batch_.lines.size(); ++i) {
+      const int64_t index = static_cast<int64_t>(i) + 1;
+      const bool own = shard_.owns(index);
+      if (!own && part_.role == Role::kHelps) continue;
+      wrong.look_at(batch_.lines[i].number, [&] {
+        Item item = plan_line(batch_.lines[i], index, own);
+        if (own) items.push_back(std::move(item));
+      });
+    }
+    wrong.refuse();
+    return items;
+  }
+
+ private:
+  Item plan_line(const BatchLine& line, int64_t index, bool own) {
+    Item item{.options = defaults_, .plan = {}};
+    item.index = index;
+    item.label = label_ + ":" + std::to_string(line.number);
+    in_line(item.label, [&] {
+      apply_line(line_values(batch_.format, line.text, item.label), item.label, item.options);
+      if (!item.options.output) item.options.output = video_name(kDefaultName, item.options);
+      resolve_item(item);
+      if (part_.role == Role::kHelps) return;
+      check_inputs_are_there(item.options);
+      places_.add(item.plan.output, line.number);
+      if (own) settle_outputs(item);
+    });
+    return item;
+  }
+
+  void resolve_item(Item& item) {
+    check_options(item.options);
+    item.plan = resolve(item.options, checkpoint_, {.role = Role::kHelps, .here = part_.here});
+    const Request& request = item.plan.request;
+    if (resumes_) check_names_come_again(item.options, *item.options.output);
+    item.options = with_output_names(
+        std::move(item.options), request,
+        {.index = item.index, .count = static_cast<int64_t>(batch_.lines.size())});
+    item.plan.output = outline_output(item.options, item.plan.kind, request);
+  }
+
+  void settle_outputs(Item& item) const {
+    if (resumes_)
+      item.found = find_standing(item.plan.output, item.plan.request, item.options.seed == -1);
+    take_up(item);
+    if (item.is_done) return;
+    item.plan.output =
+        plan_output(item.options, item.plan.kind, item.plan.request, item.plan.notices);
+  }
+
+  const BatchText& batch_;
+  const Checkpoint& checkpoint_;
+  const Part& part_;
+  Shard shard_;
+  std::string label_;
+  bool resumes_;
+  Options defaults_;
+  OutputPlaces places_;
+};
 
 }  // namespace
 
-std::string read_batch_text(const Options& options) {
-  return read_text(options.batch, "--batch " + options.batch, kMaxBatchBytes);
+std::string read_batch(const Options& options) {
+  const std::string name = options.batch == "-" ? label_of(options) : "--batch " + options.batch;
+  return read_text(options.batch, name, kMaxBatchBytes);
 }
 
-std::vector<Item> parse_batch(const Options& options, std::string_view text) {
-  const std::string label = label_of(options);
-  const BatchText batch = split_batch(text, options.batch, label);
-  std::vector<Item> items(batch.lines.size());
-  for (size_t i = 0; i < items.size(); ++i) {
-    items[i].index = static_cast<int64_t>(i) + 1;
-    items[i].label = label + ":" + std::to_string(batch.lines[i].number);
-  }
-  for_each_line(items, [&](Item& item) {
-    const std::string_view line = batch.lines[static_cast<size_t>(item.index - 1)].text;
-    item.options =
-        options_of_line(options, line_values(batch.format, line, item.label), item.label);
-    item.resumes = options.resume_batch;
-    check_readable(item.options);
-  });
-  return items;
-}
-
-void plan_items(std::vector<Item>& items, const Checkpoint& checkpoint, const Part& part,
-                const PickSeeds& pick) {
-  std::vector<Item*> undecided;
-  for (Item& item : items) {
-    item.any_seed = item.options.seed == -1;
-    if (!item.any_seed) continue;
-    undecided.push_back(&item);
-    if (item.resumes && name_uses(*item.options.output, "seed")) {
-      throw UsageError(item.label +
-                       ": --resume-batch cannot find a video whose name holds a seed that was "
-                       "picked; give --seed, or an --output without {seed}");
-    }
-  }
-  if (!undecided.empty()) {
-    const std::vector<int64_t> seeds = pick(std::ssize(undecided));
-    for (size_t i = 0; i < undecided.size(); ++i) undecided[i]->options.seed = seeds[i];
-  }
-  Part helper = part;
-  helper.role = Role::kHelps;
-  for_each_line(items, [&](Item& item) {
-    item.plan = resolve(item.options, checkpoint, helper);
-    item.options = with_output_names(item.options, item.plan.request,
-                                     {.index = item.index, .count = std::ssize(items)});
-    item.plan.output = outline_output(item.options, item.plan.kind, item.plan.request);
-  });
-  check_collisions(items);
-}
-
-std::vector<Item> keep_shard(std::vector<Item> items, const Options& options) {
-  if (options.shard.empty()) return items;
-  const std::string& text = options.shard;
-  int64_t shard = 0, shards = 0;
-  const size_t slash = std::min(text.find('/'), text.size());
-  const auto read = [&](size_t begin, size_t end, int64_t& value) {
-    const auto [rest, error] = std::from_chars(text.data() + begin, text.data() + end, value);
-    return error == std::errc() && rest == text.data() + end;
-  };
-  if (slash == text.size() || !read(0, slash, shard) || !read(slash + 1, text.size(), shards) ||
-      shard < 1 || shards < shard) {
-    throw UsageError("--shard is '" + excerpt(text, 40) +
-                     "', wanted I/N with I from 1 to N, as 2/4");
-  }
-  std::erase_if(items, [&](const Item& item) { return (item.index - 1) % shards != shard - 1; });
-  return items;
-}
-
-void look_at_outputs(std::vector<Item>& items, const Checkpoint& checkpoint) {
-  for_each_line(items, [&](Item& item) {
-    if (item.resumes) {
-      item.found = find_standing(item.plan.output, item.plan.request, item.any_seed);
-      if (item.found.standing == Standing::kDone && !inputs_agree(item, checkpoint))
-        item.found = {};
-    }
-    const Standing standing = item.found.standing;
-    if (standing == Standing::kDone) return;
-    Options options = item.options;
-    options.overwrite |= standing == Standing::kIncomplete;
-    const bool latents = standing == Standing::kSafeLatents || standing == Standing::kKeptLatents;
-    if (latents) options.decode_latents = item.found.path;
-    if (standing == Standing::kState) options.resume = item.found.path;
-    item.plan.output = plan_output(options, item.plan.kind, item.plan.request, item.plan.notices);
-  });
+std::vector<Item> plan_batch(const Options& options, const std::string& text,
+                             const Checkpoint& checkpoint, const Part& part) {
+  const BatchText batch = split_batch(text, options.batch, label_of(options));
+  return BatchPlanner(options, batch, checkpoint, part).plan();
 }
 
 void share_findings(std::vector<Item>& items, Ranks& ranks) {
   if (items.empty()) return;
-  const TensorShape shape{{std::ssize(items), 2}, at::kLong};
-  const at::Tensor found = ranks.work().made_once(shape, [&] {
-    at::Tensor all = at::empty(shape.sizes, at::TensorOptions().dtype(at::kLong));
-    auto* at = all.mutable_data_ptr<int64_t>();
+  const int64_t count = std::ssize(items);
+  const at::Tensor found = ranks.work().made_once({{count, 2}, at::kLong}, [&] {
+    at::Tensor own = at::empty({count, 2}, at::kLong);
+    auto* values = own.mutable_data_ptr<int64_t>();
     for (const Item& item : items) {
-      *at++ = static_cast<int64_t>(item.found.standing);
-      *at++ = static_cast<int64_t>(item.found.request.seed);
+      *values++ = static_cast<int64_t>(item.found.standing);
+      *values++ = static_cast<int64_t>(item.plan.request.seed);
     }
-    return all;
+    return own;
   });
-  const auto* at = found.const_data_ptr<int64_t>();
+  if (ranks.is_first()) return;
+  const auto* values = found.const_data_ptr<int64_t>();
   for (Item& item : items) {
-    const auto standing = static_cast<Standing>(*at++);
-    const int64_t seed = *at++;
-    const OutputPlan& output = item.plan.output;
-    item.is_done = standing == Standing::kDone;
-    if (standing == Standing::kState) item.options.resume = output.state;
-    if (standing == Standing::kSafeLatents) item.options.decode_latents = output.safe_latents;
-    if (standing == Standing::kKeptLatents) item.options.decode_latents = output.latents;
-    if (item.any_seed && standing != Standing::kNothing) {
-      item.options.seed = seed;
-      item.plan.request.seed = static_cast<uint64_t>(seed);
-    }
+    item.found.standing = static_cast<Standing>(*values++);
+    item.plan.request.seed = item.found.seed = static_cast<uint64_t>(*values++);
+    take_up(item);
+  }
+}
+
+void check_what_they_were_made_from(const std::vector<Item>& items, const Checkpoint& checkpoint) {
+  for (const Item& item : items) {
+    const Standing standing = item.found.standing;
+    if (standing == Standing::kNothing || standing == Standing::kState) continue;
+    in_line(item.label, [&] {
+      Request now = item.plan.request;
+      now.input_sha256.clear();
+      identify(read_input(item.options, now, {}), read_loras(item.options, checkpoint, {}), now);
+      const bool pixels = now.input_sha256 == item.found.made.input_sha256;
+      if (pixels && now.loras == item.found.made.loras) return;
+      throw UsageError(
+          item.found.path + " was made from " +
+          (pixels ? "other --lora files or scales" : "other pixels of --image or --video") +
+          "; give the same, another --output, or remove it to start anew");
+    });
   }
 }
 

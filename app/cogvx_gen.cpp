@@ -124,20 +124,6 @@ std::string own_log(const Options& options, int rank) {
   return rank_log(options.log_dir, rank);
 }
 
-// The same of every item of a batch; their processes pick the seeds.
-void check_batch(const Options& options, Supervision& run) {
-  const std::string text = read_batch_text(options);
-  std::vector<Item> items = parse_batch(options, text);
-  const Checkpoint checkpoint = open_checkpoint(options.model);
-  plan_items(items, checkpoint, {.here = {.size = run.world}},
-             [](int64_t count) { return std::vector<int64_t>(count, 0); });
-  items = keep_shard(std::move(items), options);
-  look_at_outputs(items, checkpoint);
-  if (!is_read_once(options.batch)) return;
-  if (options.batch != "-") run.arguments.insert(run.arguments.end(), {"--batch", "-"});
-  run.input = text;
-}
-
 // What can be refused is refused here, once, and not by every process. What may not be read or
 // picked twice is handed down.
 Supervision supervision(int argc, const char* const* argv, const Options& options) {
@@ -146,15 +132,21 @@ Supervision supervision(int argc, const char* const* argv, const Options& option
                   .world = static_cast<int>(options.cp * options.sp),
                   .log_dir = options.log_dir,
                   .dist_timeout = options.dist_timeout};
+  const Checkpoint checkpoint = open_checkpoint(options.model);
+  const Part part{.here = {.size = run.world}};
   if (options.batch.empty()) {
-    const RunPlan plan =
-        resolve(options, open_checkpoint(options.model), {.here = {.size = run.world}});
+    const RunPlan plan = resolve(options, checkpoint, part);
     if (options.seed == -1)
       run.arguments.insert(run.arguments.end(), {"--seed", std::to_string(plan.request.seed)});
     if (options.prompt_file == "-" || options.prompt_file == "/dev/stdin")
       run.input = plan.request.prompt;
   } else {
-    check_batch(options, run);
+    const std::string text = read_batch(options);
+    (void)plan_batch(options, text, checkpoint, part);
+    if (is_read_once(options.batch)) {
+      run.arguments.insert(run.arguments.end(), {"--batch", "-"});
+      run.input = text;
+    }
   }
   // So that a folder that cannot be written is one line, not one of each process.
   if (!options.log_dir.empty()) Console(options, Console::Voice::kFull, own_log(options, 0));
@@ -186,8 +178,8 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
   if (place) check_world(*place, options);
   if (!place || place->world == 1) {
     Ranks alone;
-    generate(options, *console, stop_signal(), alone, life, {.size = static_cast<int>(world)});
-    return 0;
+    return generate(options, *console, stop_signal(), alone, life,
+                    {.size = static_cast<int>(world)});
   }
   check_options(options);
   make_meeting_place(*place);
@@ -197,11 +189,11 @@ int run(int argc, const char* const* argv, std::optional<Console>& console, Life
     life.listen(*place, options.dist_timeout,
                 [&](const std::string& line) { end_lost(*console, line); });
   }
-  generate(options, *console, stop_signal(), ranks, life,
-           {.rank = place->local_rank, .size = place->local_world});
+  const int code = generate(options, *console, stop_signal(), ranks, life,
+                            {.rank = place->local_rank, .size = place->local_world});
   // While rank 0's store is there to be told.
   life.end();
-  return 0;
+  return code;
 }
 
 // Whatever fails after a signal fails because of it: a read that it broke off, for one.

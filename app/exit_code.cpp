@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "core/base/errors.h"
+
 namespace cogvx::app {
 
 int exit_code_of(const std::exception& error) {
@@ -14,7 +16,6 @@ int exit_code_of(const std::exception& error) {
     return 5;
   if (is(static_cast<const NumericError*>(nullptr))) return 6;
   if (is(static_cast<const DistributedError*>(nullptr))) return 7;
-  if (is(static_cast<const BatchFailed*>(nullptr))) return 8;
   if (is(static_cast<const OutputError*>(nullptr))) return 9;
   return 1;
 }

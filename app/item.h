@@ -26,11 +26,9 @@ struct Item {
   BytesMoved moved_before{};  // by this process, for others
 
   // Of one in a batch:
-  int64_t index = 0;      // from 1; 0: the run's only one
-  std::string label{};    // its place in the file, "batch.jsonl:7"
-  bool any_seed = false;  // was asked for, so one of an earlier run will do
-  bool resumes = false;   // what an earlier run left
-  Found found{};          // of it
+  int64_t index = 0;    // from 1; 0: the run's only one
+  std::string label{};  // its place in the file, "batch.jsonl:7"
+  Found found{};        // of an earlier run
   bool is_done = false;
 
   bool in_batch() const { return index > 0; }

@@ -33,10 +33,13 @@ void Outputs::prepare(const at::Tensor& frames_FYX3,
 }
 
 void Outputs::commit(const std::string& sidecar) {
+  io::AtomicFile description(plan_.sidecar);
+  description.write(sidecar.data(), sidecar.size());
   if (frames_) frames_->commit();
-  // One of another request would pass for the one that the sidecar beside it describes.
-  remove_file(plan_.video);
-  io::write_text_file(plan_.sidecar, sidecar);
+  // A video of another request would pass for the one that the new sidecar beside it describes.
+  std::error_code none;
+  fs::remove(fs::canonical(plan_.video, none), none);
+  description.commit();
   video_->commit();
 }
 

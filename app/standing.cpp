@@ -55,9 +55,14 @@ std::optional<Request> made_request(const OutputPlan& outputs) {
   }
 }
 
+bool holds_files(const std::string& folder) {
+  std::error_code error;
+  return fs::directory_iterator(folder, error) != fs::directory_iterator();
+}
+
 bool all_stand(const OutputPlan& outputs) {
   return (!outputs.keep_latents || exists(outputs.latents)) &&
-         (outputs.frames_dir.empty() || exists(outputs.frames_dir)) &&
+         (outputs.frames_dir.empty() || holds_files(outputs.frames_dir)) &&
          (outputs.trace.empty() || exists(outputs.trace));
 }
 
@@ -67,19 +72,24 @@ Found find_standing(const OutputPlan& outputs, const Request& request, bool any_
   const auto tells = [&](const std::optional<Request>& made) {
     return made && is_of(*made, request, any_seed);
   };
-  // They go when the video has its name: until then one of an earlier run may stand there.
-  if (const auto made = request_in(outputs.safe_latents, parse_latents);
-      tells(made) && !outputs.keep_latents)
-    return {Standing::kSafeLatents, outputs.safe_latents, *made};
   const auto made = made_request(outputs);
-  if (tells(made) && all_stand(outputs)) return {Standing::kDone, outputs.sidecar, *made};
+  const bool own_video = tells(made);
+  const auto found = [&](Standing standing, const std::string& path, const Request& from) {
+    return Found{standing, path, from, from.seed, own_video};
+  };
+  // They go when the video has its name: until then one of an earlier run may stand there.
+  if (!outputs.keep_latents) {
+    if (const auto safe = request_in(outputs.safe_latents, parse_latents); tells(safe))
+      return found(Standing::kSafeLatents, outputs.safe_latents, *safe);
+  }
+  if (own_video && all_stand(outputs)) return found(Standing::kDone, outputs.sidecar, *made);
   if (outputs.keep_latents) {
     if (const auto kept = request_in(outputs.latents, parse_latents); tells(kept))
-      return {Standing::kKeptLatents, outputs.latents, *kept};
+      return found(Standing::kKeptLatents, outputs.latents, *kept);
   }
   if (const auto state = request_in(outputs.state, parse_state); tells(state))
-    return {Standing::kState, outputs.state, *state};
-  if (tells(made)) return {Standing::kIncomplete, outputs.sidecar, *made};
+    return found(Standing::kState, outputs.state, *state);
+  if (own_video) return found(Standing::kIncomplete, outputs.sidecar, *made);
   return {};
 }
 

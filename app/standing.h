@@ -13,8 +13,10 @@ enum class Standing : int64_t { kNothing, kState, kSafeLatents, kKeptLatents, kD
 
 struct Found {
   Standing standing = Standing::kNothing;
-  std::string path{};  // of the sidecar, the state or the latents that tell it
-  Request request{};   // that they hold
+  std::string path{};      // of the sidecar, the state or the latents that tell it
+  Request made{};          // that they hold
+  uint64_t seed = 0;       // of it
+  bool own_video = false;  // what stands under the video's name was made from this request
 };
 // Only what was made from this request counts, apart from what is read from files beside the model
 // and, with `any_seed`, from its seed. kIncomplete: the video stands, another of its outputs does

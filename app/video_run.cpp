@@ -158,7 +158,7 @@ void VideoRun::decode_and_write(const at::Tensor& latents) {
   try {
     report_.sha256_latents = sha256_hex(latents.contiguous().const_data_ptr(), latents.nbytes());
     at::Tensor frames;
-    meter_.run(Stage::kDecode, [&] { session_.together([&] { frames = decode(latents); }); });
+    meter_.run(Stage::kDecode, [&] { frames = decode(latents); });
     trace_.collect();
     collect_reports();
     session_.together([&] {
@@ -193,9 +193,12 @@ at::Tensor VideoRun::decode(const at::Tensor& latents) {
   const VaeDecoder& decoder = session_.components.decoder();
   request().checkpoint.vae = session_.components.identity().vae;
   const LatentShape shape = latent_shape(request(), session_.checkpoint);
-  at::Tensor frames = decode_latents(
-      {request(), decoder, session_.checkpoint.vae.scaling_factor, session_.ranks.work(), watch()},
-      latents.narrow(0, shape.padding, shape.decoded()), monitor_);
+  at::Tensor frames;
+  session_.together([&] {
+    frames = decode_latents({request(), decoder, session_.checkpoint.vae.scaling_factor,
+                             session_.ranks.work(), watch()},
+                            latents.narrow(0, shape.padding, shape.decoded()), monitor_);
+  });
   session_.components.end_stage();
   return frames;
 }

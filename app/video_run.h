@@ -26,7 +26,6 @@ class VideoRun {
   void make(ItemTexts texts);
   // Prints the result and takes away what was kept for safety.
   void finish();
-  const std::string& sha256_frames() const { return report_.sha256_frames; }
 
  private:
   Request& request() { return report_.plan.request; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes everything that reads a file: builds it with clang++, libFuzzer, AddressSanitizer and UBSan in build-fuzz, runs
 # the targets, and ends with one line for each. Fails on a finding and says where its input is.
-#   scripts/fuzz.sh [--seconds N] [--target NAME]   default: all (see `names`), 60 seconds, 600 where COGVX_LONG is 1
+#   scripts/fuzz.sh [--seconds N] [--target NAME]   default: all (see `names`), 30 seconds, 600 where COGVX_LONG is 1
 #   scripts/fuzz.sh --self-test   plants an off-by-one in a copy of safetensors.cpp and sees the fuzzer find it
 #   scripts/fuzz.sh --coverage    prints the lines of the parsers that the corpus of the runs so far reaches
 #   scripts/fuzz.sh --build       only builds; --built, with the others: builds nothing, exit 77 where nothing is built
@@ -13,7 +13,7 @@ source scripts/common.sh
 readonly folder=build-fuzz
 readonly limits=(-max_len=65536 -timeout=10 -malloc_limit_mb=256 -rss_limit_mb=2048 -dict=tests/fuzz/words.dict)
 readonly names=(safetensors configs saved_run picture lora torch_pickle batch)
-mode=fuzz built=0 seconds=60 targets=("${names[@]}")
+mode=fuzz built=0 seconds=30 targets=("${names[@]}")
 [ "${COGVX_LONG:-}" != 1 ] || seconds=600
 
 parse() {

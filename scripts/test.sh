@@ -4,7 +4,7 @@
 #                   [--rehearse] [-- CMAKE ARGUMENT...]
 #   --all       also what is too long for CI: AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build, the CUDA
 #               plugins for every GPU, cogvx-compare's pages in a browser, the tarball in a bare chroot (as root), --rehearse,
-#               and ten minutes instead of one for each fuzz target
+#               and ten minutes instead of half a one for each fuzz target
 #   --sanitize  builds in build-address or build-thread; without --label it runs what is worth running there
 #   --werror    compiler warnings are errors; so too where CI is set
 #   --rehearse  also scripts/gpu_check.sh --no-gpu, as CI does
@@ -143,8 +143,8 @@ run_extras() {
 }
 
 check_pages() {
-  scripts/setup.sh --browser --quiet
-  python3 tests/app/compare_page_chromium.py --program "$build/app/cogvx-compare"
+  scripts/setup.sh --browser --quiet &&
+    python3 tests/app/compare_page_chromium.py --program "$build/app/cogvx-compare"
 }
 
 rehearse_gpu_check() {

@@ -96,7 +96,7 @@ bool reset_peak_resident() {
 
 namespace {
 constexpr int kLoadingThreshold = 1 << 20;
-constexpr int kWorkingThreshold = 8 << 20;
+constexpr int kWorkingThreshold = static_cast<int>(kMappedBlockBytes);
 // Free memory at the heap's end that stays for the next block, instead of a trip to the kernel for
 // each.
 constexpr int kKeptAtEnd = 32 << 20;

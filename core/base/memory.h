@@ -26,6 +26,10 @@ bool came_near_address_limit();
 // What the kernel thinks can be had now without swapping; 0 where it does not tell.
 int64_t available_memory_bytes();
 
+// While nothing is loaded, larger blocks are mapped each on its own; smaller ones come from the
+// heap.
+inline constexpr int64_t kMappedBlockBytes = int64_t{8} << 20;
+
 // While one lives, every block of a megabyte or more is mapped on its own: weights loaded so leave
 // no holes in the heap between them and the temporaries of their conversion. From then on blocks of
 // 8 MB are: large activations leave no holes either, and small ones are reused quickly on the heap.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/memory.h"
 #include "core/pipeline/component_sizes.h"
 #include "core/pipeline/device_memory_plan.h"
 #include "core/transformer/positions.h"
@@ -55,8 +56,11 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   const int64_t stacking =
       std::max(conversion_bytes(d * d, stored_bytes(checkpoint), bytes) + 5 * d * d * bytes,
                conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
-  // Residual stream 1, and the wider of qkv + norm 4 and feed-forward 4 + 1.
-  constexpr int64_t kActivationWidths = 6;
+  // Residual stream 1, and the wider of qkv + norm 4 and feed-forward 4 + 1. What is too small to
+  // be mapped on its own leaves holes in the heap, measured to be nearly as much again.
+  constexpr int64_t kActivationWidths = 6, kHoleWidths = 9;
+  const int64_t one = share.rows * d * bytes;
+  const int64_t holes = one < kMappedBlockBytes ? kHoleWidths * one : 0;
   const int64_t rotary =
       c.use_rotary_positional_embeddings ? 2 * video * c.attention_head_dim * kFp32Bytes : 0;
   const bool sincos =
@@ -65,8 +69,8 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   const int64_t latent_elements =
       latents.frames * latents.channels * latents.height * latents.width;
   constexpr int64_t kLatentCopies = 12;
-  const int64_t step = kActivationWidths * share.rows * d * bytes + share.exchange_bytes +
-                       positions + kLatentCopies * latent_elements * kFp32Bytes;
+  const int64_t step = kActivationWidths * one + holes + share.exchange_bytes + positions +
+                       kLatentCopies * latent_elements * kFp32Bytes;
   return kLinearBytes + weights + std::max(stacking, step);
 }
 

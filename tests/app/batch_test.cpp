@@ -1,5 +1,3 @@
-// --batch as its users run it: many small videos of the demo model.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -7,21 +5,19 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
-#include <sstream>
 
+#include "io/atomic_file.h"
+#include "tests/support/broken_files.h"
 #include "tests/support/demo_run.h"
 #include "tests/support/program.h"
+#include "tests/support/runnable_model.h"
 
+// Batches as their users run them, on the demo model at a size that takes a moment.
 namespace cogvx::test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::AllOf;
-using testing::ContainsRegex;
-using testing::HasSubstr;
-using testing::Not;
 using Flags = std::vector<std::string>;
 
 Flags with(Flags flags, const Flags& more) {
@@ -29,320 +25,402 @@ Flags with(Flags flags, const Flags& more) {
   return flags;
 }
 
-void write_file(const fs::path& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
+std::vector<json> objects_in(const std::string& out) {
+  std::vector<json> objects;
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);)
+    objects.push_back(json::parse(line, nullptr, /*allow_exceptions=*/false));
+  return objects;
 }
 
 class Batch : public testing::Test {
  protected:
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  std::string write_batch(const std::string& text, const std::string& name = "batch.jsonl") const {
-    write_file(path(name), text);
-    return path(name);
-  }
-  Flags command(const Flags& more) const {
-    return with({"--model", demo_model(), "--steps", "2", "--frames", "9", "--threads", "1",
-                 "--progress", "none", "--allow-untrained-size"},
+  Flags common(const Flags& more = {}) const {
+    return with({"--model", model_, "--allow-untrained-size", "--frames", "5", "--width", "48",
+                 "--height", "32", "--threads", "1", "--json", "--progress", "json"},
                 more);
   }
-  ProgramResult run(const Flags& more, const std::string& input = "") const {
-    return run_cogvx_gen(command(more), input);
+  Flags batch(const Flags& more = {}) const {
+    return with(common({"--batch", path("b.jsonl"), "-o", path("v/{index}.mp4")}), more);
   }
-  std::vector<json> lines_of(const std::string& text) const {
-    std::vector<json> lines;
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) lines.push_back(json::parse(line));
-    return lines;
+  void write_lines(const std::vector<json>& lines) {
+    std::string text;
+    for (const json& line : lines) text += line.dump() + "\n";
+    io::write_text_file(path("b.jsonl"), text);
+    fs::create_directories(path("v"));
   }
-  std::string hash_of(const std::string& video) const {
-    const fs::path sidecar = fs::path(path(video)).replace_extension(".json");
-    return json::parse(read_file(sidecar)).at("sha256_frames");
+  // As a command of its own.
+  const json& alone(const json& line) {
+    json& report = alone_[line.dump()];
+    if (!report.is_null()) return report;
+    Flags flags = common({"-o", path("alone.mp4"), "--overwrite"});
+    for (const auto& [key, value] : line.items()) {
+      if (key == "output") continue;
+      for (const json& one : value.is_array() ? value : json::array({value})) {
+        flags.push_back("--" + key);
+        flags.push_back(one.is_string() ? one.get<std::string>() : one.dump());
+      }
+    }
+    const ProgramResult result = run_cogvx_gen(flags);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    report = json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+    report["file"] = read_file(path("alone.mp4"));
+    return report;
   }
-  // The names that end so, without folder.
-  std::vector<std::string> videos() const {
-    std::vector<std::string> names = names_in(folder_.path());
-    std::erase_if(names, [](const std::string& name) {
-      return !name.ends_with(".mkv") || name.starts_with("single");
-    });
-    return names;
+  // The video of this name is what the line gives by itself.
+  void expect_alone(const std::string& name, const json& line) {
+    SCOPED_TRACE(name);
+    const json made =
+        json::parse(read_file(path("v/" + name + ".json")), nullptr, /*allow_exceptions=*/false);
+    const json& wanted = alone(line);
+    ASSERT_TRUE(made.is_object());
+    EXPECT_EQ(made["sha256_latents"], wanted["sha256_latents"]);
+    EXPECT_EQ(made["sha256_frames"], wanted["sha256_frames"]);
+    EXPECT_EQ(made["request"], wanted["request"]);
+    EXPECT_TRUE(read_file(path("v/" + name + ".mp4")) == wanted["file"]);
+  }
+  static int64_t loads_of(const json& result, const char* part) {
+    return result.at("loads").at(part);
   }
 
   TemporaryFolder folder_;
+  std::string model_ = demo_model();
+  std::map<std::string, json> alone_;
 };
 
-// Twenty videos, two of which cannot be made: one begins with a damaged video, the numbers of the
-// other have no end.
-class BatchOfTwenty : public Batch {
- protected:
-  static constexpr int kItems = 20, kDamaged = 5, kEndless = 12;
-
-  BatchOfTwenty() {
-    write_file(path("damaged.mp4"), "no video at all");
-    std::string text;
-    for (int i = 1; i <= kItems; ++i) text += line(i).dump() + "\n";
-    write_batch(text);
-  }
-  json line(int i) const {
-    json item = {{"prompt", kPrompts[i % 3]}, {"seed", 100 + i}};
-    if (i == kDamaged) item["video"] = path("damaged.mp4");
-    if (i == kEndless) item["guidance-scale"] = 1e38;
-    return item;
-  }
-  Flags batch(const Flags& more = {}) const {
-    return with({"--batch", path("batch.jsonl"), "-o", path("{index}.mkv"), "--lossless"}, more);
-  }
-  static bool fails(int i) { return i == kDamaged || i == kEndless; }
-  static std::string name(int i) { return (i < 10 ? "0" : "") + std::to_string(i) + ".mkv"; }
-
-  // Each video is there once, with the bytes of a run of its own.
-  void expect_all_as_one_by_one() {
-    for (int i = 1; i <= kItems; ++i) {
-      SCOPED_TRACE("item " + std::to_string(i));
-      EXPECT_EQ(fs::exists(path(name(i))), !fails(i));
-      if (fails(i) || i % 4 != 0) continue;  // every fourth stands for all: a run takes a second
-      const ProgramResult single = run({"-p", kPrompts[i % 3], "--seed", std::to_string(100 + i),
-                                        "-o", path("single.mkv"), "--lossless", "--overwrite"});
-      ASSERT_EQ(single.exit_code, 0) << single.err;
-      EXPECT_EQ(hash_of(name(i)), hash_of("single.mkv"));
-      EXPECT_EQ(read_file(path(name(i))), read_file(path("single.mkv")));
-    }
-    EXPECT_EQ(std::ssize(videos()), kItems - 2);
-    for (const std::string& left : names_in(folder_.path())) {
-      EXPECT_FALSE(left.ends_with(".safetensors")) << left;
-      EXPECT_FALSE(left.starts_with(".")) << left;
-    }
-  }
-
-  static constexpr const char* kPrompts[] = {"a green square moves up on a white background",
-                                             "a red circle moves right on a blue background",
-                                             "a yellow star grows on a black background"};
-};
-
-TEST_F(BatchOfTwenty, MakesWhatCanBeMadeAndLoadsOnce) {
-  const ProgramResult result = run(batch({"--json"}));
-  EXPECT_EQ(result.exit_code, 8) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("2 of 20 videos could not be made"));
-  EXPECT_THAT(result.err, ContainsRegex("batch.jsonl:5: .*05.mkv: .*damaged.mp4"));
-  EXPECT_THAT(result.err, ContainsRegex("batch.jsonl:12: .*12.mkv: .*not finite"));
-  EXPECT_THAT(result.err, HasSubstr("18 made, 0 there already, 2 failed, 0 not begun"));
-  const std::vector<json> objects = lines_of(result.out);
-  ASSERT_EQ(objects.size(), 20U);
-  for (size_t i = 0; i < objects.size(); ++i) {
-    EXPECT_EQ(objects[i].at("index"), i + 1);
-    EXPECT_EQ(objects[i].contains("error"), fails(static_cast<int>(i) + 1));
-  }
-  EXPECT_EQ(objects[kDamaged - 1].at("exit_code"), 3);
-  EXPECT_EQ(objects[kEndless - 1].at("exit_code"), 6);
-  const json& loads = objects.back().at("loads");
-  for (const char* part : {"tokenizer", "text_encoder", "transformer", "vae"})
-    EXPECT_EQ(loads.at(part), 1) << part;
-  expect_all_as_one_by_one();
+json video(int seed, const json& more = json::object()) {
+  json line = {{"prompt", seed % 3 == 0 ? "a blue circle grows" : kDemoPrompt},
+               {"seed", seed},
+               {"steps", 2 + seed % 3}};
+  line.update(more);
+  return line;
 }
 
-TEST_F(BatchOfTwenty, KilledAndResumedInTwoShardsMakesEachVideoOnce) {
-  std::map<std::string, fs::file_time_type> before;
+std::string name_of(size_t index) { return (index < 10 ? "0" : "") + std::to_string(index); }
+
+TEST_F(Batch, KilledResumedAndShardedEachVideoIsMadeOnceAsIfAlone) {
+  io::write_text_file(path("broken.mkv"), "no video");
+  std::vector<json> lines;
+  for (int i = 1; i <= 20; ++i) lines.push_back(video(i));
+  // The first cannot read its input, the second's numbers overflow.
+  lines[3] = video(4, {{"task", "v2v"}, {"video", path("broken.mkv")}});
+  lines[12] = video(13, {{"guidance-scale", 3e38}});
+  write_lines(lines);
+  const ProgramResult killed = run_and_act({.arguments = batch()}, "\"item\":8,",
+                                           [](const Program& program) { program.send(SIGKILL); });
+  ASSERT_EQ(killed.exit_code, 128 + SIGKILL) << killed.err;
+  const std::vector<json> before = objects_in(killed.out);
+  ASSERT_GE(before.size(), 6U);
+  EXPECT_TRUE(fs::exists(path("v/07.mp4")));
+  EXPECT_FALSE(fs::exists(path("v/20.mp4")));
+  std::map<int64_t, int> made;
+  for (const json& result : before) ++made[result.at("index").get<int64_t>()];
   for (const char* shard : {"1/2", "2/2"}) {
-    run_and_act({.arguments = command(batch({"--shard", shard}))}, "[4/10] latents are safe",
-                [](const Program& program) { program.send(SIGKILL); });
-  }
-  const size_t made = videos().size();
-  EXPECT_GE(made, 4U);
-  EXPECT_LT(made, 18U);
-  for (const std::string& video : videos()) before[video] = fs::last_write_time(path(video));
-  std::multiset<int64_t> indices;
-  int64_t there = 0;
-  for (const char* shard : {"2/2", "1/2"}) {
-    const ProgramResult result = run(batch({"--shard", shard, "--resume-batch", "--json"}));
+    const ProgramResult result = run_cogvx_gen(batch({"--resume-batch", "--shard", shard}));
     EXPECT_EQ(result.exit_code, 8) << result.err;
-    for (const json& object : lines_of(result.out)) {
-      if (!object.contains("error")) indices.insert(object.at("index").get<int64_t>());
+    const std::vector<json> results = objects_in(result.out);
+    ASSERT_EQ(results.size(), 10U) << result.err;
+    for (const json& one : results) {
+      const int64_t index = one.at("index");
+      EXPECT_EQ(index % 2, shard[0] % 2) << shard;
+      if (!one.contains("skipped")) ++made[index];
+      EXPECT_EQ(one.contains("error"), index == 4 || index == 13) << one.dump();
     }
-    const size_t at = result.err.rfind(" there already");
-    ASSERT_NE(at, std::string::npos) << result.err;
-    there += std::stoll(result.err.substr(result.err.rfind(' ', at - 1) + 1));
+    const json& last = results.back();
+    for (const char* part : {"tokenizer", "text_encoder", "transformer", "vae"})
+      EXPECT_EQ(loads_of(last, part), 1) << part;
+    EXPECT_NE(result.err.find("failed 1"), std::string::npos) << result.err;
   }
-  EXPECT_EQ(there, static_cast<int64_t>(made));
-  EXPECT_EQ(indices.size() + made, 18U);
-  EXPECT_EQ(std::set<int64_t>(indices.begin(), indices.end()).size(), indices.size());
-  for (const auto& [video, time] : before) EXPECT_EQ(fs::last_write_time(path(video)), time);
-  expect_all_as_one_by_one();
-  const ProgramResult again = run(batch({"--resume-batch"}));
-  EXPECT_EQ(again.exit_code, 8);
-  EXPECT_THAT(again.err, HasSubstr("0 made, 18 there already, 2 failed"));
+  EXPECT_EQ(made.size(), 20U);
+  Flags wanted;
+  for (size_t i = 1; i <= lines.size(); ++i) {
+    // One that failed is tried again.
+    if (i == 4 || i == 13) continue;
+    EXPECT_EQ(made[static_cast<int64_t>(i)], 1) << i;
+    expect_alone(name_of(i), lines[i - 1]);
+    wanted = with(wanted, {name_of(i) + ".json", name_of(i) + ".mp4"});
+  }
+  EXPECT_EQ(names_in(path("v")), wanted);
 }
 
-TEST_F(BatchOfTwenty, FailFastEndsAtTheFirst) {
-  const ProgramResult result = run(batch({"--fail-fast"}));
+TEST_F(Batch, ASignalLeavesTheVideoUnderWayToGoOnWith) {
+  const std::vector<json> lines = {video(1), video(2, {{"steps", 40}}), video(3)};
+  write_lines(lines);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const ProgramResult stopped =
+        run_and_act({.arguments = batch()}, R"("done":3,"item":2,)",
+                    [&](const Program& program) { program.send(signal); });
+    EXPECT_EQ(stopped.exit_code, 128 + signal) << stopped.err;
+    EXPECT_NE(stopped.err.find("go on with --resume-batch; 1 of 3 videos are there"),
+              std::string::npos)
+        << stopped.err;
+    EXPECT_EQ(names_in(path("v")), (Flags{"1.json", "1.mp4", "2.state.safetensors"}));
+    const ProgramResult resumed = run_cogvx_gen(batch({"--resume-batch"}));
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    const std::vector<json> results = objects_in(resumed.out);
+    ASSERT_EQ(results.size(), 3U);
+    EXPECT_TRUE(results[0].value("skipped", false));
+    EXPECT_GE(results[1]["continued_from"]["step"], 3);
+    for (size_t i = 0; i < lines.size(); ++i) expect_alone(std::to_string(i + 1), lines[i]);
+    EXPECT_EQ(names_in(path("v")).size(), 6U);
+    fs::remove_all(path("v"));
+    fs::create_directories(path("v"));
+  }
+}
+
+TEST_F(Batch, AKillWhileFilesGetTheirNamesLosesNothingAndDoublesNothing) {
+  const std::vector<json> lines = {video(1), video(2)};
+  write_lines(lines);
+  struct Moment {
+    const char* call;
+    const char* file;
+    Flags more{};
+  };
+  const Flags keeping = {"--save-latents", path("v/{index}.safetensors")};
+  const Moment moments[] = {{"write", ".2.latents.safetensors"},
+                            {"rename", ".2.latents.safetensors"},
+                            {"write", ".2.json"},
+                            {"rename", ".2.json"},
+                            {"rename", ".2.mp4"},
+                            {"rename", ".2.mp4", keeping}};
+  for (const Moment& moment : moments) {
+    SCOPED_TRACE(std::string(moment.call) + " of " + moment.file);
+    fs::remove_all(path("v"));
+    fs::create_directories(path("v"));
+    // Those that stand are of another request.
+    write_lines({video(11), video(12)});
+    ASSERT_EQ(run_cogvx_gen(batch(moment.more)).exit_code, 0);
+    write_lines(lines);
+    const Flags again = batch(with(moment.more, {"--overwrite", "--resume-batch"}));
+    const ProgramResult killed =
+        run_cogvx_gen({.arguments = again,
+                       .shell = in_hostile_world(std::string("COGVX_TEST_KILL=") + moment.call +
+                                                 " COGVX_TEST_KILL_FILE='" + moment.file +
+                                                 "' COGVX_TEST_KILL_AT=1")});
+    ASSERT_EQ(killed.exit_code, 128 + SIGKILL) << killed.err;
+    const ProgramResult resumed = run_cogvx_gen(again);
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    for (size_t i = 0; i < lines.size(); ++i) expect_alone(std::to_string(i + 1), lines[i]);
+    EXPECT_EQ(names_in(path("v")).size(), moment.more.empty() ? 4U : 6U);
+  }
+}
+
+TEST_F(Batch, WhateverFailsFailsAloneAndTheSameOnSeveralProcesses) {
+  io::write_text_file(path("broken.mkv"), "no video");
+  const std::vector<json> lines = {
+      video(1), video(2, {{"task", "v2v"}, {"video", path("broken.mkv")}}),
+      video(3, {{"guidance-scale", 3e38}}), video(4),
+      // Its disk is full.
+      video(5), video(6), video(7, {{"guidance-scale", 1e36}}), video(8)};
+  write_lines(lines);
+  const std::string full = in_hostile_world("COGVX_TEST_FULL=.5.mp4");
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}, Flags{"--sp", "2"}}) {
+    SCOPED_TRACE(testing::PrintToString(mesh));
+    const ProgramResult result = run_cogvx_gen({.arguments = batch(mesh), .shell = full});
+    EXPECT_EQ(result.exit_code, 8) << result.err;
+    const std::vector<json> results = objects_in(result.out);
+    ASSERT_EQ(results.size(), 8U) << result.err;
+    const std::map<size_t, int> codes = {{2, 3}, {3, 6}, {5, 9}, {7, 6}};
+    for (size_t i = 1; i <= 8; ++i) {
+      EXPECT_EQ(results[i - 1]["index"], i);
+      if (codes.contains(i)) {
+        EXPECT_EQ(results[i - 1]["exit_code"], codes.at(i)) << results[i - 1].dump();
+        EXPECT_EQ(results[i - 1]["output"], path("v/" + std::to_string(i) + ".mp4"));
+        EXPECT_NE(result.err.find("b.jsonl:" + std::to_string(i) + ": video"), std::string::npos);
+      } else {
+        expect_alone(std::to_string(i), lines[i - 1]);
+      }
+    }
+    EXPECT_NE(results[2]["error"].get<std::string>().find("denoise: "), std::string::npos);
+    EXPECT_NE(results[6]["error"].get<std::string>().find("decode: "), std::string::npos);
+    EXPECT_EQ(names_in(path("v")),
+              (Flags{"1.json", "1.mp4", "4.json", "4.mp4", "5.latents.safetensors", "6.json",
+                     "6.mp4", "7.latents.safetensors", "8.json", "8.mp4"}));
+    // What failed for want of room is there to go on with.
+    const ProgramResult resumed = run_cogvx_gen(batch(with(mesh, {"--resume-batch"})));
+    EXPECT_EQ(resumed.exit_code, 8) << resumed.err;
+    expect_alone("5", lines[4]);
+    EXPECT_EQ(objects_in(resumed.out).at(4)["units"][0]["row_blocks"], 0);
+    fs::remove_all(path("v"));
+    fs::create_directories(path("v"));
+  }
+}
+
+TEST_F(Batch, AnInputThatCannotBeEncodedFailsOnAllProcesses) {
+  model_ = path("model");
+  link_demo_model(model_);
+  write_lines({video(1)});
+  ASSERT_EQ(run_cogvx_gen(batch({"-o", path("clip.mp4")})).exit_code, 0);
+  const fs::path weights = fs::path(model_) / "vae/diffusion_pytorch_model.safetensors";
+  RawSafetensors other = RawSafetensors::load(weights);
+  other.fill("encoder.conv_in.conv.weight", 1e38F);
+  other.save(weights);
+  write_lines({video(1), video(2, {{"task", "v2v"}, {"video", path("clip.mp4")}}), video(3)});
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
+    const ProgramResult result = run_cogvx_gen(batch(with(mesh, {"--overwrite"})));
+    EXPECT_EQ(result.exit_code, 8) << result.err;
+    ASSERT_EQ(objects_in(result.out).size(), 3U) << result.err;
+    EXPECT_EQ(objects_in(result.out)[1]["exit_code"], 6);
+    expect_alone("1", video(1));
+    expect_alone("3", video(3));
+  }
+}
+
+TEST_F(Batch, FailFastEndsAtTheFirst) {
+  write_lines({video(1), video(2, {{"guidance-scale", 3e38}}), video(3)});
+  const ProgramResult result = run_cogvx_gen(batch({"--fail-fast"}));
   EXPECT_EQ(result.exit_code, 8) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("4 made, 0 there already, 1 failed, 15 not begun"));
-  EXPECT_EQ(videos().size(), 4U);
+  EXPECT_EQ(objects_in(result.out).size(), 2U);
+  EXPECT_FALSE(fs::exists(path("v/3.mp4")));
+  EXPECT_NE(result.err.find("not begun 1 of 3"), std::string::npos) << result.err;
 }
 
-TEST_F(BatchOfTwenty, TwoProcessesMakeTheVideosOfOne) {
-  const ProgramResult result = run(batch({"--sp", "2", "--json"}));
-  EXPECT_EQ(result.exit_code, 8) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("18 made, 0 there already, 2 failed, 0 not begun"));
-  const std::vector<json> objects = lines_of(result.out);
-  ASSERT_EQ(objects.size(), 20U);
-  // What one video moved, and not what those before it did.
-  EXPECT_EQ(objects[0].at("bytes_sent"), objects[18].at("bytes_sent"));
-  expect_all_as_one_by_one();
+TEST_F(Batch, AWrongLineStopsItBeforeAnythingIsMade) {
+  write_lines({video(1), {{"prompt", "x"}, {"stpes", 3}}});
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
+    const ProgramResult result = run_cogvx_gen(batch(mesh));
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_NE(result.err.find("b.jsonl:2: unknown key 'stpes', did you mean 'steps'?"),
+              std::string::npos)
+        << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(result.out, "");
+    EXPECT_TRUE(names_in(path("v")).empty());
+  }
 }
 
-TEST_F(BatchOfTwenty, CtrlCKeepsTheStepAndSaysHowToGoOn) {
-  const ProgramResult stopped =
-      run_and_act({.arguments = with(command(batch({"--progress", "json"})), {"--steps", "40"})},
-                  R"("item":2,"items":20,"part":0.0,"stage":"denoise")",
-                  [](const Program& program) { program.send(SIGINT); });
-  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
-  EXPECT_THAT(stopped.err, HasSubstr("1 of 20 videos are made, go on with --resume-batch"));
-  EXPECT_EQ(videos().size(), 1U);
+TEST_F(Batch, FlagsThatDoNotGoTogetherAreRefused) {
+  write_lines({video(1)});
+  for (const Flags& more :
+       {Flags{"--prompt-file", "x"}, Flags{"--from", "x"}, Flags{"--dump-config"}}) {
+    const ProgramResult result = run_cogvx_gen(batch(more));
+    EXPECT_EQ(result.exit_code, 2) << more.front();
+    EXPECT_NE(result.err.find("--batch"), std::string::npos) << result.err;
+  }
+  for (const Flags& more :
+       {Flags{"--resume-batch"}, Flags{"--fail-fast"}, Flags{"--shard", "1/2"}}) {
+    const ProgramResult result = run_cogvx_gen(common(with({"--prompt", "x"}, more)));
+    EXPECT_EQ(result.exit_code, 2) << more.front();
+    EXPECT_NE(result.err.find(more.front() + " is for a batch"), std::string::npos) << result.err;
+  }
 }
 
-class BatchOfThree : public Batch {};
-
-TEST_F(BatchOfThree, ReadsPromptsFromATextAndFromStandardInput) {
-  const std::string prompts =
-      "a red circle moves right on a blue background\r\n\n  \n"
-      "a blue star shrinks on a red background\n";
-  write_batch(prompts, "prompts.txt");
-  const Flags output = {"-o", path("{index}-{seed}-{slug}.mkv"), "--lossless"};
-  EXPECT_EQ(run(with({"--batch", path("prompts.txt")}, output)).exit_code, 0);
-  const std::vector<std::string> made = videos();
-  EXPECT_EQ(made,
-            (std::vector<std::string>{"1-42-a-red-circle-moves-right-on-a-blue-background.mkv",
-                                      "2-42-a-blue-star-shrinks-on-a-red-background.mkv"}));
-  const ProgramResult piped =
-      run(with({"--batch", "-", "--resume-batch", "--sp", "2"}, output), prompts);
-  EXPECT_EQ(piped.exit_code, 0) << piped.err;
-  EXPECT_THAT(piped.err, HasSubstr("0 made, 2 there already"));
-  const ProgramResult lines = run(with({"--batch", "-"}, output),
-                                  R"({"prompt": "a black star grows on a white background"})");
-  EXPECT_EQ(lines.exit_code, 0) << lines.err;
-  EXPECT_EQ(videos().size(), 3U);
+TEST_F(Batch, APromptOfTheCommandIsThatOfLinesWithoutOne) {
+  write_lines({{{"seed", 1}, {"steps", 2}}, video(2)});
+  const ProgramResult result = run_cogvx_gen(batch({"--prompt", "a white star shrinks"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_alone("1", {{"prompt", "a white star shrinks"}, {"seed", 1}, {"steps", 2}});
+  expect_alone("2", video(2));
 }
 
-TEST_F(BatchOfThree, AVideoDoesNotDependOnItsPlace) {
-  const json a = {{"prompt", "a red circle moves right on a blue background"}, {"seed", 5}};
-  const json b = {{"prompt", "a blue star shrinks on a red background"}};
-  const auto make = [&](const std::string& name, const std::vector<json>& items) {
-    std::string text;
-    for (const json& item : items) text += item.dump() + "\n";
-    const ProgramResult result = run({"--batch", write_batch(text, name + ".jsonl"), "-o",
-                                      path(name + "-{index}.mkv"), "--lossless"});
+TEST_F(Batch, ComesFromStandardInputTooAndEqualPromptsAreEncodedOnce) {
+  fs::create_directories(path("v"));
+  const std::string prompts = "\xef\xbb\xbf" + std::string(kDemoPrompt) + "\r\n\r\n" + kDemoPrompt +
+                              "\r\na blue circle grows\r\n";
+  const json lines[] = {{{"prompt", kDemoPrompt}, {"steps", 2}},
+                        {{"prompt", kDemoPrompt}, {"steps", 2}},
+                        {{"prompt", "a blue circle grows"}, {"steps", 2}}};
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
+    const ProgramResult result = run_cogvx_gen(
+        common(with({"--batch", "-", "--steps", "2", "--overwrite", "-o", path("v/{index}.mp4")},
+                    mesh)),
+        prompts);
     EXPECT_EQ(result.exit_code, 0) << result.err;
-  };
-  make("ab", {a, b, b});
-  make("ba", {b, a});
-  EXPECT_EQ(hash_of("ab-1.mkv"), hash_of("ba-2.mkv"));
-  EXPECT_EQ(hash_of("ab-2.mkv"), hash_of("ba-1.mkv"));
-  EXPECT_EQ(hash_of("ab-2.mkv"), hash_of("ab-3.mkv"));
-  EXPECT_NE(hash_of("ab-1.mkv"), hash_of("ab-2.mkv"));
-}
-
-TEST_F(BatchOfThree, ASeedThatWasPickedIsKeptByAResumedBatch) {
-  write_batch(R"({"prompt": "a red circle moves right on a blue background", "seed": -1})"
-              "\n");
-  const Flags flags = {
-      "--batch", path("batch.jsonl"), "-o", path("{index}.mkv"), "--lossless", "--sp", "2"};
-  EXPECT_EQ(run(flags).exit_code, 0);
-  const ProgramResult again = run(with(flags, {"--resume-batch"}));
-  EXPECT_EQ(again.exit_code, 0) << again.err;
-  EXPECT_THAT(again.err, HasSubstr("0 made, 1 there already"));
-  const ProgramResult named =
-      run({"--batch", path("batch.jsonl"), "-o", path("{seed}.mkv"), "--resume-batch"});
-  EXPECT_EQ(named.exit_code, 2);
-  EXPECT_THAT(named.err, HasSubstr("cannot find a video whose name holds a seed"));
-}
-
-TEST_F(BatchOfThree, WhatAnotherRequestMadeIsNotTakenForDone) {
-  write_batch("{\"prompt\": \"a red circle moves right on a blue background\"}\n");
-  const Flags flags = {"--batch", path("batch.jsonl"), "-o", path("{index}.mkv"), "--lossless"};
-  EXPECT_EQ(run(flags).exit_code, 0);
-  const ProgramResult other = run(with(flags, {"--resume-batch", "--seed", "43"}));
-  EXPECT_EQ(other.exit_code, 2) << other.err;
-  EXPECT_THAT(other.err, AllOf(HasSubstr("batch.jsonl:1: "), HasSubstr("exists")));
-  const ProgramResult replaced =
-      run(with(flags, {"--resume-batch", "--seed", "43", "--overwrite"}));
-  EXPECT_EQ(replaced.exit_code, 0) << replaced.err;
-  EXPECT_THAT(replaced.err, HasSubstr("1 made, 0 there already"));
-}
-
-TEST_F(BatchOfThree, FlagsOfTheCommandLineAreThoseOfEveryLine) {
-  write_batch("{\"seed\": 1}\n{\"seed\": 1, \"prompt\": \"a blue star\"}\n");
-  const ProgramResult result = run({"--batch", path("batch.jsonl"), "-p", "a red circle", "-o",
-                                    path("{index}.mkv"), "--lossless"});
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  const auto prompt_of = [&](const std::string& sidecar) {
-    return json::parse(read_file(path(sidecar))).at("request").at("prompt");
-  };
-  EXPECT_EQ(prompt_of("1.json"), "a red circle");
-  EXPECT_EQ(prompt_of("2.json"), "a blue star");
-}
-
-struct BadBatch {
-  const char* text;
-  int code;
-  const char* words;
-};
-
-TEST_F(BatchOfThree, EveryLineIsCheckedBeforeTheFirstIsMade) {
-  const std::string good = R"({"prompt": "a red circle moves right on a blue background"})"
-                           "\n";
-  const BadBatch cases[] = {
-      {R"({"prompt": "a", "stpes": 3})", 3, "batch.jsonl:2: unknown key 'stpes', did you mean"},
-      {R"({"prompt": "a", "steps": "3"})", 3, "batch.jsonl:2: 'steps' is \"3\", wanted a number"},
-      {R"({"prompt": "a")", 3, "batch.jsonl:2: "},
-      {R"(["a"])", 3, "batch.jsonl:2: "},
-      {R"({"seed": 3})", 2, "batch.jsonl:2: --prompt is missing"},
-      {R"({"prompt": "a", "width": 65})", 2, "batch.jsonl:2: --width x --height is 65x64"},
-      {R"({"prompt": "a", "threads": 3})", 2,
-       "batch.jsonl:2: 'threads' is one for the whole batch; give --threads on the command line"},
-      {R"({"prompt": "a", "model": "x"})", 2, "batch.jsonl:2: 'model' is one for the whole batch"},
-      {R"({"prompt": "a", "dtype": "bf16"})", 2, "batch.jsonl:2: 'dtype' is one for"},
-      {R"({"prompt": "a", "num-frames": 9, "frames": 9})", 3, "batch.jsonl:2: "},
-      {R"({"prompt": "a", "output": "{nonsense}.mp4"})", 2, "batch.jsonl:2: "},
-      {R"({"prompt": "a", "video": "/nowhere.mp4"})", 3,
-       "batch.jsonl:2: --video /nowhere.mp4: no such file"},
-      {R"({"prompt": "a", "output": "same.mkv"}
-{"prompt": "b", "output": "same.mkv"})",
-       2, "batch.jsonl:3: would write 'same.mkv', as "},
-      {"{\"prompt\": \"a\", \"steps\": 0}\n{\"prompt\": \"a\", \"steps\": 0}", 2,
-       "(1 more wrong: line 3)"}};
-  for (const BadBatch& bad : cases) {
-    SCOPED_TRACE(bad.text);
-    write_batch(good + bad.text);
-    // Several processes are started only for what is good.
-    for (const char* sp : {"1", "2"}) {
-      if (sp[0] == '2' && &bad - cases > 1) break;
-      const ProgramResult result = run(
-          {"--batch", path("batch.jsonl"), "-o", path("{index}.mkv"), "--lossless", "--sp", sp});
-      EXPECT_EQ(result.exit_code, bad.code) << result.err;
-      EXPECT_THAT(result.err, HasSubstr(bad.words));
-      EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-      EXPECT_TRUE(videos().empty());
+    const std::vector<json> results = objects_in(result.out);
+    ASSERT_EQ(results.size(), 3U) << result.err;
+    const int encoded[] = {2, 0, 1};
+    for (size_t i = 0; i < 3; ++i) {
+      expect_alone(std::to_string(i + 1), lines[i]);
+      EXPECT_EQ(results[i]["units"][0]["prompts"], encoded[i]);
+      EXPECT_EQ(results[i]["units_of_all_ranks"]["prompts"], encoded[i]);
     }
+    EXPECT_EQ(loads_of(results.back(), "text_encoder"), 1);
+    EXPECT_EQ(results[1]["bytes_sent"][0]["branches"], results[2]["bytes_sent"][0]["branches"]);
   }
+  const ProgramResult objects =
+      run_cogvx_gen(common({"--batch", "-", "--overwrite", "-o", path("v/{index}.mp4")}),
+                    "\n  " + video(7).dump() + "\n");
+  EXPECT_EQ(objects.exit_code, 0) << objects.err;
+  expect_alone("1", video(7));
 }
 
-TEST_F(BatchOfThree, FlagsThatMeanOneVideoDoNotGoWithABatch) {
-  write_batch("{\"prompt\": \"a\"}\n");
-  const std::string batch = path("batch.jsonl");
-  const std::pair<Flags, const char*> cases[] = {
-      {{"--batch", batch, "--prompt-file", "a"}, "--batch and --prompt-file are both given"},
-      {{"--batch", batch, "--resume", "x"}, "--batch and --resume are both given"},
-      {{"-p", "a", "--shard", "1/2"}, "--shard is for a batch"},
-      {{"-p", "a", "--fail-fast"}, "--fail-fast is for a batch"},
-      {{"-p", "a", "--resume-batch"}, "--resume-batch is for a batch"},
-      {{"--batch", batch, "--shard", "3/2"}, "--shard is '3/2', wanted I/N"},
-      {{"--batch", batch, "--shard", "0/2"}, "--shard is '0/2', wanted I/N"},
-      {{"--batch", batch, "--shard", "half"}, "--shard is 'half', wanted I/N"}};
-  for (const auto& [flags, words] : cases) {
-    const ProgramResult result = run(flags);
-    EXPECT_EQ(result.exit_code, 2) << result.err;
-    EXPECT_THAT(result.err, HasSubstr(words));
-  }
-  EXPECT_EQ(run({"--batch", path("none.jsonl")}).exit_code, 3);
+TEST_F(Batch, ASeedDoesNotDependOnThePlaceAndOneThatIsPickedIsFoundAgain) {
+  write_lines({video(1),
+               video(2),
+               {{"prompt", "x"}, {"steps", 2}, {"seed", -1}},
+               {{"prompt", "x"}, {"steps", 2}, {"seed", -1}}});
+  const ProgramResult result = run_cogvx_gen(batch({"--cp", "2"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<json> results = objects_in(result.out);
+  const json third = results[2]["request"]["seed"], fourth = results[3]["request"]["seed"];
+  EXPECT_NE(third, fourth);
+  expect_alone("1", video(1));
+  expect_alone("3", {{"prompt", "x"}, {"steps", 2}, {"seed", third}});
+  const ProgramResult again = run_cogvx_gen(batch({"--resume-batch"}));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  for (const json& one : objects_in(again.out)) EXPECT_TRUE(one.value("skipped", false));
+  EXPECT_EQ(objects_in(again.out)[2]["request"]["seed"], third);
+  write_lines({video(2), video(1)});
+  ASSERT_EQ(run_cogvx_gen(batch({"--overwrite"})).exit_code, 0);
+  expect_alone("1", video(2));
+  expect_alone("2", video(1));
+}
+
+TEST_F(Batch, AdaptersAreFusedAnewOnlyWhereTheyChangeAndVideosAreEncodedByOneEncoder) {
+  model_ = path("model");
+  write_runnable_checkpoint("tiny-2b", model_);
+  const auto adapter = [](const char* name) {
+    return (source_dir() / "tests" / "goldens" / "lora" / (std::string(name) + ".safetensors"))
+        .string();
+  };
+  const json one = {adapter("tiny-2b.peft")}, two = {adapter("tiny-2b.peft") + ":0.5"};
+  write_lines({video(1)});
+  ASSERT_EQ(run_cogvx_gen(batch({"--frames", "9", "-o", path("clip.mp4")})).exit_code, 0);
+  const json clip = {{"task", "v2v"}, {"video", path("clip.mp4")}, {"frames", 9}};
+  const std::vector<json> lines = {video(1),
+                                   video(2, {{"lora", one}}),
+                                   video(3, {{"lora", one}}),
+                                   video(4, {{"lora", two}}),
+                                   video(5, clip),
+                                   video(6, clip)};
+  write_lines(lines);
+  const ProgramResult result = run_cogvx_gen(batch());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (size_t i = 0; i < lines.size(); ++i) expect_alone(std::to_string(i + 1), lines[i]);
+  const json last = objects_in(result.out).back();
+  EXPECT_EQ(loads_of(last, "transformer"), 4);
+  EXPECT_EQ(loads_of(last, "vae"), 1);
+  EXPECT_EQ(loads_of(last, "vae_encoder"), 1);
+  // What it was made from has changed since: it is not the video that was asked for.
+  fs::copy_file(path("v/1.mp4"), path("clip.mp4"), fs::copy_options::overwrite_existing);
+  ASSERT_EQ(run_cogvx_gen(common({"-p", "x", "--seed", "9", "--steps", "2", "--frames", "9", "-o",
+                                  path("clip.mp4"), "--overwrite"}))
+                .exit_code,
+            0);
+  const ProgramResult changed = run_cogvx_gen(batch({"--resume-batch"}));
+  EXPECT_EQ(changed.exit_code, 2) << changed.err;
+  EXPECT_NE(changed.err.find("b.jsonl:5: "), std::string::npos) << changed.err;
+  EXPECT_NE(changed.err.find("other pixels"), std::string::npos) << changed.err;
+}
+
+TEST_F(Batch, AnotherCheckpointDoesNotGoOnWithABatch) {
+  model_ = path("model");
+  link_demo_model(model_);
+  write_lines({video(1), video(2)});
+  ASSERT_EQ(run_cogvx_gen(batch()).exit_code, 0);
+  fs::remove(path("v/2.mp4"));
+  fs::remove(path("v/2.json"));
+  const fs::path weights = fs::path(model_) / "transformer/diffusion_pytorch_model.safetensors";
+  RawSafetensors other = RawSafetensors::load(weights);
+  other.poke("proj_out.bias", /*bits=*/0);
+  other.save(weights);
+  const ProgramResult result = run_cogvx_gen(batch({"--resume-batch"}));
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_NE(result.err.find("the transformer is not the one in " + path("v/1.json")),
+            std::string::npos)
+      << result.err;
+  EXPECT_FALSE(fs::exists(path("v/2.mp4")));
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -55,10 +54,15 @@ std::string read(const std::filesystem::path& path) {
   return text.str();
 }
 
-int count(const std::string& text, const std::string& pattern) {
-  const std::regex wanted(pattern);
-  return static_cast<int>(
-      std::distance(std::sregex_iterator(text.begin(), text.end(), wanted), {}));
+// How often any of the words stands there. Not by std::regex: GCC 12 warns of its own header under
+// AddressSanitizer.
+int count(const std::string& text, const std::vector<std::string>& words) {
+  int found = 0;
+  for (const std::string& word : words) {
+    for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
+      ++found;
+  }
+  return found;
 }
 
 // A page of REF and two TESTs, the second of them REF's copy.
@@ -103,7 +107,6 @@ std::string decoded(const std::string& text) {
 // The videos inside the page, in its order.
 std::vector<io::Frames> copies_in(const std::string& page, const TemporaryFolder& folder) {
   std::vector<io::Frames> copies;
-  // Not std::regex, which recurses once for each character.
   const std::string begin = "src=\"data:video/mp4;base64,";
   for (size_t at = page.find(begin); at != std::string::npos; at = page.find(begin, at + 1)) {
     const size_t from = at + begin.size();
@@ -152,10 +155,10 @@ TEST(ComparePage, HoldsCopiesOfRefOfEachTestAndOfItsAmplifiedDifference) {
 TEST(ComparePage, FetchesNothing) {
   Sample sample;
   const std::string page = without_copies(sample.page());
-  EXPECT_EQ(count(page, "https?://"), 0);
-  EXPECT_EQ(count(page, "(src|href|action|data|poster|srcset)="), 5);
-  EXPECT_EQ(count(page, "src=\"data:video/mp4;base64,\""), 5);
-  EXPECT_EQ(count(page, "url\\(|@import|fetch\\(|XMLHttpRequest|<link|<iframe"), 0);
+  EXPECT_EQ(count(page, {"http://", "https://"}), 0);
+  EXPECT_EQ(count(page, {" src=", " href=", " action=", " data=", " poster=", " srcset="}), 5);
+  EXPECT_EQ(count(page, {" src=\"data:video/mp4;base64,\""}), 5);
+  EXPECT_EQ(count(page, {"url(", "@import", "fetch(", "XMLHttpRequest", "<link", "<iframe"}), 0);
   EXPECT_THAT(page, HasSubstr("content=\"default-src 'none'; media-src data:;"));
   EXPECT_THAT(page, Not(HasSubstr("{{"))) << "a placeholder is left";
 }
@@ -177,9 +180,9 @@ TEST(ComparePage, HostileNamesAndPromptsStayText) {
   sample.record_of_test = record(42, hostile + "\n<img src=x>");
   sample.record_of_test.request["</td><b>"] = "\xF0\x9F\x90\x88";
   const std::string page = without_copies(sample.page());
-  EXPECT_EQ(count(page, "<script"), 1);
-  EXPECT_EQ(count(page, "</script"), 1);
-  EXPECT_EQ(count(page, "<img|<b>"), 0);
+  EXPECT_EQ(count(page, {"<script"}), 1);
+  EXPECT_EQ(count(page, {"</script"}), 1);
+  EXPECT_EQ(count(page, {"<img", "<b>"}), 0);
   EXPECT_THAT(page, HasSubstr("&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot; "
                               "onload=&#39;x&#39; {{style}} &amp;amp; \xC3\xA9 "
                               "\xEF\xBF\xBD\xEF\xBF\xBD.mp4"));
@@ -259,9 +262,11 @@ TEST(PsnrChart, HasALineForEachTestAndAPointForEachFrame) {
       psnr_chart_svg({{.video = {}, .verdict = {}, .distance = distance_of({0, 10, 1, 400})},
                       {.video = {}, .verdict = {}, .distance = distance_of({1, 1, 0, 0})}});
   std::vector<std::vector<std::pair<double, double>>> lines;
-  const std::regex line("<polyline class=\"test colour-[0-7]\" points=\"([^\"]*)\"");
-  for (std::sregex_iterator at(svg.begin(), svg.end(), line), end; at != end; ++at) {
-    std::istringstream points((*at)[1]);
+  const std::string begin = "<polyline class=\"test colour-N\" points=\"";
+  for (size_t at = svg.find("<polyline"); at != std::string::npos;
+       at = svg.find("<polyline", at + 1)) {
+    const size_t from = at + begin.size();
+    std::istringstream points(svg.substr(from, svg.find('"', from) - from));
     auto& pairs = lines.emplace_back();
     for (std::pair<double, double> p; points >> p.first && points.get() && points >> p.second;)
       pairs.push_back(p);
@@ -283,8 +288,8 @@ TEST(PsnrChart, TakesOneFrameAndIdenticalVideos) {
        {std::vector<double>{0.0}, {7.0}, {0.0, 0.0}, {1e-7, 65025.0}}) {
     const std::string svg =
         psnr_chart_svg({{.video = {}, .verdict = {}, .distance = distance_of(mses)}});
-    EXPECT_EQ(count(svg, "<polyline"), 1);
-    EXPECT_EQ(count(svg, "nan|inf"), 0) << svg;
+    EXPECT_EQ(count(svg, {"<polyline"}), 1);
+    EXPECT_EQ(count(svg, {"nan", "inf"}), 0) << svg;
   }
 }
 

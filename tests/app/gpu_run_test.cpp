@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "io/atomic_file.h"
 #include "io/png.h"
 #include "tests/support/demo_run.h"
 #include "tests/support/program.h"
@@ -41,10 +43,18 @@ class GpuRun : public testing::Test {
                                     "--steps", "2",           "--frames",    "9",
                                     "-o",      path("v.mp4"), "--overwrite", "--json"};
     all.insert(all.end(), arguments.begin(), arguments.end());
-    return run_cogvx_gen({.arguments = all,
+    return run_here(all, scene);
+  }
+  ProgramResult run_here(const std::vector<std::string>& arguments, const Scene& scene) {
+    return run_cogvx_gen({.arguments = arguments,
                           .shell = "shift; " + variables_ + " COGVX_FAKE_CUDA='" + scene.devices +
                                    "' COGVX_FAKE_CUDA_OPS='" + scene.ops + "' exec " +
                                    path("bin/cogvx-gen") + " \"$@\""});
+  }
+  ProgramResult run_batch(const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"--model", demo_model(), "--overwrite", "--json"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run_here(all, {});
   }
   json made(std::vector<std::string> arguments, const Scene& scene = {}) {
     const ProgramResult result = run(std::move(arguments), scene);
@@ -167,6 +177,45 @@ TEST_F(GpuRun, AutoSaysWhyWeightsComeLayerByLayerAndOnAGpuOfItsOwnNothing) {
   const std::string said = run(on_gpu()).err;
   EXPECT_NE(said.find("using --offload sequential"), std::string::npos) << said;
   EXPECT_NE(said.find("1.07 GB are free"), std::string::npos) << said;
+}
+
+TEST_F(GpuRun, ABatchKeepsWhatFitsTogetherAndLoadsAnewWhatDoesNot) {
+  io::write_text_file(path("b.txt"), "x\ny\nz\n");
+  std::string said;
+  const auto batch = [&](const char* offload) {
+    const ProgramResult result =
+        run_batch(on_gpu({"--offload", offload, "--batch", path("b.txt"), "-o", path("{index}.mp4"),
+                          "--steps", "2", "--frames", "9"}));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    said = result.err;
+    std::vector<json> videos;
+    std::istringstream lines(result.out);
+    for (std::string line; std::getline(lines, line);) videos.push_back(json::parse(line));
+    EXPECT_EQ(videos.size(), 3u);
+    return videos;
+  };
+  const std::vector<json> kept = batch("none");
+  EXPECT_EQ(kept.back().at("loads").at("transformer"), 1);
+  EXPECT_EQ(kept.back().at("loads").at("vae"), 1);
+  leave_free(largest(kept.back(), "predicted_device_memory_bytes") - 1);
+  const std::vector<json> anew = batch("none");
+  EXPECT_EQ(anew.back().at("loads").at("transformer"), 3);
+  EXPECT_EQ(anew.back().at("loads").at("vae"), 3);
+  EXPECT_NE(said.find("each is loaded anew for every video"), std::string::npos) << said;
+  const std::vector<json> by_layer = batch("sequential");
+  for (size_t i = 0; i < kept.size(); ++i) {
+    for (const std::vector<json>* run : {&kept, &anew, &by_layer}) {
+      const json& video = run->at(i);
+      EXPECT_EQ(video.at("sha256_frames"), kept[i].at("sha256_frames"));
+      for (const char* stage : {"denoise", "decode"}) {
+        EXPECT_LE(video.at("peak_device_memory_bytes").at(0).at(stage),
+                  video.at("predicted_device_memory_bytes").at(0).at(stage))
+            << stage;
+      }
+    }
+  }
+  leave_free(1 << 20);
+  EXPECT_EQ(run_batch(on_gpu({"--batch", path("b.txt"), "-o", path("x{index}.mp4")})).exit_code, 5);
 }
 
 TEST_F(GpuRun, EachRankHasAPredictionOfItsOwnAndStaysBelowIt) {
