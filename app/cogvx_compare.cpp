@@ -11,6 +11,7 @@
 #include "app/compare/report.h"
 #include "app/compare/subject.h"
 #include "app/json_text.h"
+#include "app/library_versions.h"
 #include "app/standard_streams.h"
 #include "core/base/errors.h"
 #include "io/atomic_file.h"
@@ -28,6 +29,11 @@ constexpr int kUnreadable = 3;
 int report_error(const std::exception& error, int code) {
   std::cerr << "cogvx-compare: error: " << one_line(error.what()) << std::endl;
   return code;
+}
+
+void print_versions() {
+  for (const auto& [name, version] : library_versions("cogvx-compare"))
+    std::cout << name << " " << version << "\n";
 }
 
 PageVideo page_video(const std::string& name, const Provenance& provenance) {
@@ -125,8 +131,8 @@ class Run {
 
 int run(int argc, const char* const* argv) {
   const CompareOptions options = parse_compare_options(argc, argv);
-  if (options.help) {
-    print_compare_help(std::cout);
+  if (options.help || options.version) {
+    options.help ? print_compare_help(std::cout) : print_versions();
     finish_standard_output("the answer is cut");
     return 0;
   }

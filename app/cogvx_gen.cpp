@@ -33,7 +33,7 @@ using namespace cogvx;
 using namespace cogvx::app;
 
 void print_version() {
-  for (const auto& [name, version] : library_versions())
+  for (const auto& [name, version] : library_versions("cogvx-gen"))
     std::cout << name << " " << version << "\n";
 }
 

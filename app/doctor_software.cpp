@@ -26,7 +26,7 @@ constexpr int64_t kMessageBytes = 4 << 20;
 
 Finding examine_libraries() {
   std::string text;
-  for (const auto& [name, version] : library_versions())
+  for (const auto& [name, version] : library_versions("cogvx-gen"))
     text += (text.empty() ? "" : ", ") + name + " " + version;
   return {Level::kOk, "versions", text};
 }

@@ -38,9 +38,9 @@ std::string plugin_text() {
 
 }  // namespace
 
-std::vector<LibraryVersion> library_versions() {
+std::vector<LibraryVersion> library_versions(const std::string& program) {
   const Engine engine = find_engine();
-  std::vector<LibraryVersion> all = {{"cogvx-gen", engine.cogvx},
+  std::vector<LibraryVersion> all = {{program, engine.cogvx},
                                      {"libtorch", engine.torch},
                                      {"oneDNN", torch_part("MKL-DNN v")},
                                      {"MKL", torch_part("Math Kernel Library Version ")}};

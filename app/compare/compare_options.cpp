@@ -73,6 +73,7 @@ Rows output_rows() {
               &O::json),
           row({"--quiet", "-q"}, nullptr, "the exit code and errors alone", &O::quiet),
           row({"--help", "-h"}, nullptr, "print this, and stop", &O::help),
+          row({"--version"}, nullptr, "print versions, and stop", &O::version),
       });
 }
 
@@ -132,7 +133,7 @@ CompareOptions parse_compare_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) + "; see cogvx-compare --help");
   }
-  if (options.help) return options;
+  if (options.help || options.version) return options;
   if (options.files.size() < 2) {
     throw UsageError("wanted a reference and one or more files to compare with it, found " +
                      std::to_string(options.files.size()) + " files; see cogvx-compare --help");

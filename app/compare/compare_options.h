@@ -21,6 +21,7 @@ struct CompareOptions {
   bool json = false;
   bool quiet = false;
   bool help = false;
+  bool version = false;
 
   const std::string& reference() const { return files.front(); }
 };

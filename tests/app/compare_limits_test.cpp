@@ -204,9 +204,14 @@ TEST_F(LatentDistances, AZeroReferenceIsInfinitelyFarInRelationAndNotANumberThat
   EXPECT_EQ(far["cosine"]["worst"], 0.0);
   const ProgramResult text = compare({path("zero.safetensors"), path("a.safetensors")});
   EXPECT_EQ(text.out.find("nan"), std::string::npos) << text.out;
-  const json signs = compare_json({path("zero.safetensors"), path("minus.safetensors")});
+  const json signs = compare_json(
+      {path("zero.safetensors"), path("minus.safetensors"), "--per-frame", path("signs.csv")});
   EXPECT_EQ(signs["same"], false) << "0 and -0 are other bytes";
   EXPECT_EQ(signs["max_abs"], 0.0);
+  const auto rows = read_csv(path("signs.csv"));
+  ASSERT_EQ(rows.size(), 5U);
+  EXPECT_EQ(rows[0].at("identical"), "0");
+  EXPECT_EQ(rows[1].at("identical"), "1");
 }
 
 }  // namespace

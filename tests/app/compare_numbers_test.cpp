@@ -194,5 +194,25 @@ TEST_F(CompareNumbers, TheTextSaysMeanAndWorstFrameAndWhatTheMeanIsOf) {
   EXPECT_NE(result.out.find("PSNR: of the mean squared error over all frames"), std::string::npos);
 }
 
+TEST_F(CompareNumbers, TheFirstByteThatDiffersIsNamedByFrameRowColumnAndColour) {
+  constexpr const char* kColours[] = {"red", "green", "blue"};
+  const io::FrameSize size{40, 24};
+  const io::Frames frames = noise_frames(size, 3, 5);
+  const std::string reference = video("r.mkv", frames);
+  for (const BytePlace place : {BytePlace{2, 17, 31, 2}, {1, 23, 0, 1}, {0, 0, 39, 0}}) {
+    io::Frames changed = frames;
+    add_to(changed, place, 1);
+    add_to(changed, {.frame = 2, .row = 23, .column = 39, .colour = 2}, 1);  // later
+    const size_t pixel = static_cast<size_t>(place.row) * size.width + place.column;
+    const size_t byte = place.frame * size.bytes() + 3 * pixel + place.colour;
+    const json found = compare_json({reference, video("t.mkv", changed)});
+    EXPECT_EQ(found["first_difference"],
+              "frame " + std::to_string(place.frame) + ", row " + std::to_string(place.row) +
+                  ", column " + std::to_string(place.column) + ": " + kColours[place.colour] +
+                  " is " + std::to_string(changed.pixels[byte]) + ", wanted " +
+                  std::to_string(frames.pixels[byte]));
+  }
+}
+
 }  // namespace
 }  // namespace cogvx::test

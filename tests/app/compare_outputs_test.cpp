@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <regex>
 #include <set>
 
 #include "io/png.h"
@@ -236,14 +237,30 @@ TEST_F(CompareOutputs, OneThatIsTheSameIsOneLineAndMoreAreATableToo) {
   EXPECT_EQ(table.substr(first + 1).find("identical\n"), verdict) << table;
 }
 
-TEST_F(CompareOutputs, HelpNamesEveryFlagAndAnUnknownOneGetsASuggestion) {
+// Two spaces, the flag, its short name and its value, and two spaces before what it does.
+TEST_F(CompareOutputs, AScriptCanReadEveryFlagFromTheHelp) {
   const ProgramResult help = compare({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const std::string flag : {"--exact", "--min-psnr DB", "--min-ssim X", "--max-abs N",
-                                 "--min-cosine X", "--per-frame F.csv", "--heatmap F.png",
-                                 "--overwrite", "--json", "--quiet, -q", "--help, -h"})
-    EXPECT_NE(help.out.find(flag), std::string::npos) << flag;
+  std::set<std::string> flags;
+  const std::regex pattern("\n  (--[a-z-]+(, -[a-z])?( [A-Z][A-Za-z0-9.]*)?)  +[a-z]");
+  for (std::sregex_iterator match(help.out.begin(), help.out.end(), pattern), end; match != end;
+       ++match)
+    flags.insert((*match)[1]);
+  EXPECT_EQ(flags, (std::set<std::string>{"--exact", "--min-psnr DB", "--min-ssim X", "--max-abs N",
+                                          "--min-cosine X", "--per-frame F.csv", "--heatmap F.png",
+                                          "--side-by-side F.mp4", "--html F.html", "--overwrite",
+                                          "--json", "--quiet, -q", "--help, -h", "--version"}));
   EXPECT_EQ(compare({"-h"}).out, help.out);
+}
+
+TEST_F(CompareOutputs, VersionNamesTheProgramAndWhatReadsItsVideos) {
+  const ProgramResult result = compare({"--version"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("cogvx-compare ")) << result.out;
+  EXPECT_TRUE(std::regex_search(result.out, std::regex("\nlibavcodec [0-9]+"))) << result.out;
+}
+
+TEST_F(CompareOutputs, AnUnknownFlagGetsASuggestion) {
   const ProgramResult slip = compare({path("r.mkv"), path("r.mkv"), "--heatmpa", "x"});
   EXPECT_EQ(slip.exit_code, 2);
   EXPECT_NE(slip.err.find("unknown flag '--heatmpa'; did you mean --heatmap?"), std::string::npos)
