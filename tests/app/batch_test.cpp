@@ -147,10 +147,11 @@ TEST_F(Batch, KilledResumedAndShardedEachVideoIsMadeOnceAsIfAlone) {
 TEST_F(Batch, ASignalLeavesTheVideoUnderWayToGoOnWith) {
   const std::vector<json> lines = {video(1), video(2, {{"steps", 40}}), video(3)};
   write_lines(lines);
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const auto& [signal, mesh] :
+       {std::pair{SIGINT, Flags{}}, std::pair{SIGTERM, Flags{"--cp", "2"}}}) {
     const ProgramResult stopped =
-        run_and_act({.arguments = batch()}, R"("done":3,"item":2,)",
-                    [&](const Program& program) { program.send(signal); });
+        run_and_act({.arguments = batch(mesh)}, R"("done":3,"item":2,)",
+                    [&, &sent = signal](const Program& program) { program.send(sent); });
     EXPECT_EQ(stopped.exit_code, 128 + signal) << stopped.err;
     EXPECT_NE(stopped.err.find("go on with --resume-batch; 1 of 3 videos are there"),
               std::string::npos)

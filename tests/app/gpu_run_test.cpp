@@ -191,18 +191,20 @@ TEST_F(GpuRun, ABatchKeepsWhatFitsTogetherAndLoadsAnewWhatDoesNot) {
     std::vector<json> videos;
     std::istringstream lines(result.out);
     for (std::string line; std::getline(lines, line);) videos.push_back(json::parse(line));
-    EXPECT_EQ(videos.size(), 3u);
     return videos;
   };
   const std::vector<json> kept = batch("none");
+  ASSERT_EQ(kept.size(), 3u);
   EXPECT_EQ(kept.back().at("loads").at("transformer"), 1);
   EXPECT_EQ(kept.back().at("loads").at("vae"), 1);
   leave_free(largest(kept.back(), "predicted_device_memory_bytes") - 1);
   const std::vector<json> anew = batch("none");
+  ASSERT_EQ(anew.size(), 3u);
   EXPECT_EQ(anew.back().at("loads").at("transformer"), 3);
   EXPECT_EQ(anew.back().at("loads").at("vae"), 3);
   EXPECT_NE(said.find("each is loaded anew for every video"), std::string::npos) << said;
   const std::vector<json> by_layer = batch("sequential");
+  ASSERT_EQ(by_layer.size(), 3u);
   for (size_t i = 0; i < kept.size(); ++i) {
     for (const std::vector<json>* run : {&kept, &anew, &by_layer}) {
       const json& video = run->at(i);
