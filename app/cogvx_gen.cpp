@@ -80,8 +80,13 @@ int doctor(const Options& options) {
   return findings_exit_code(findings);
 }
 
-// Exit code 5 as that of the run, where this machine is too small for it.
+// Exit code 5 as that of the run, where there is too little memory for it. Of a launcher's
+// processes the first answers for all.
 int plan(const Options& options) {
+  if (const std::optional<LaunchPlace> place = launch_place(options.launcher)) {
+    check_world(*place, options);
+    if (place->rank != 0) return 0;
+  }
   const Forecast run = forecast(options);
   std::optional<CpuSpeed> cpu;
   if (run.plan.placement.device == "cpu" && run.does_not_fit.empty())

@@ -354,16 +354,19 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   check_positions(checkpoint.transformer, {latents.frames, latents.height, latents.width},
                   r.max_text_tokens);
   r.seed = choose_seed(options.seed);
-  if (!options.dump_config && part.role != Role::kForecasts) {
+  const bool forecasts = part.role == Role::kForecasts;
+  if (!options.dump_config && !forecasts) {
     const int threads = plan.placement.threads;
     check_memory({.first = plan_memory(checkpoint, r, threads),
                   .helper = plan_helper_memory(checkpoint, r, threads),
                   .processes = part.here.size},
                  stages_of(options), plan.notices);
-    notice_idle_processes(checkpoint, r, plan.placement, plan.notices);
   }
-  if (part.role == Role::kWritesResults) {
-    plan.output = plan_output(with_output_names(options, r, part.item), plan.kind, r, plan.notices);
+  if (!options.dump_config) notice_idle_processes(checkpoint, r, plan.placement, plan.notices);
+  if (part.role != Role::kHelps) {
+    const Options named = with_output_names(options, r, part.item);
+    plan.output = forecasts ? outline_output(named, plan.kind, r)
+                            : plan_output(named, plan.kind, r, plan.notices);
   }
   return plan;
 }

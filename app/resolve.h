@@ -27,7 +27,7 @@ struct RunPlan {
 // Throws UsageError, DataError, DeviceError or OutputError with the nearest legal value where there
 // is one.
 // Only a process that writes the results checks their places; one that forecasts looks for no GPU
-// and leaves it to its caller whether memory is enough.
+// and at no file of the output, and leaves it to its caller whether memory is enough.
 enum class Role { kWritesResults, kHelps, kForecasts };
 // A process among those of its run.
 struct Part {

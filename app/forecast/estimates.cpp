@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "app/device_memory.h"
 #include "app/devices_data.h"
-#include "app/memory_check.h"
+#include "core/base/errors.h"
 #include "core/pipeline/component_sizes.h"
 
 namespace cogvx::app {
@@ -20,7 +21,8 @@ struct Device {
   double flops = 0;  // per second in the run's dtype, at its peak
   double memory_bytes = 0;
   double bandwidth = 0;
-  double link = 0;
+  double link = 0;       // to other GPUs
+  double host_link = 0;  // to the host
   double linear_share = 0;
   double attention_share = 0;
   double convolution_share = 0;
@@ -35,6 +37,7 @@ std::vector<Device> known_devices(at::ScalarType dtype) {
                        .memory_bytes = d.at("memory").get<double>() * 1e9,
                        .bandwidth = d.at("memory_bandwidth").get<double>() * 1e12,
                        .link = d.at("link").get<double>() * 1e9,
+                       .host_link = d.at("host_link").get<double>() * 1e9,
                        .linear_share = d.at("linear_share"),
                        .attention_share = d.at("attention_share"),
                        .convolution_share = d.at("convolution_share")});
@@ -57,7 +60,9 @@ double weights_bytes(const Forecast& run) {
                              element_bytes(run.plan.request.dtype));
 }
 
-double step_seconds(const Forecast& run, const Device& device) {
+// With weights that come layer by layer, each pass brings all of them once.
+double step_seconds(const Forecast& run, const Device& device, bool by_layer) {
+  const double brought = by_layer ? weights_bytes(run) / device.host_link : 0;
   return slowest(run, [&](const RankForecast& rank) {
     const double passes = static_cast<double>(rank.passes) / std::max(1.0, steps_of(run));
     const double compute =
@@ -65,25 +70,29 @@ double step_seconds(const Forecast& run, const Device& device) {
         static_cast<double>(rank.pass.attention) / (device.flops * device.attention_share);
     // No faster than the weights can be read.
     const double least = weights_bytes(run) / device.bandwidth;
-    const double moved = static_cast<double>(rank.bytes.sequence.attention) /
-                         std::max(1.0, steps_of(run)) / device.link;
-    return passes * std::max(compute, least) + moved;
+    const double moved =
+        static_cast<double>(rank.step_bytes.sequence.attention + rank.step_bytes.sequence.gathered +
+                            rank.step_bytes.work.branches) /
+        device.link;
+    return passes * (std::max(compute, least) + brought) + moved;
   });
 }
 
+// As the run would choose on a GPU that nobody else uses.
 void fit(const Forecast& run, const Device& device, Estimate& estimate) {
   if (run.plan.placement.device != "cuda") return;
-  const double usable = device.memory_bytes * kUsableShare - kContextBytes;
-  const auto fits = [&](MemoryPlan RankForecast::*plan) {
-    return std::all_of(run.ranks.begin(), run.ranks.end(), [&](const RankForecast& rank) {
-      return std::all_of(run.stages.begin(), run.stages.end(), [&](Stage stage) {
-        return static_cast<double>(predicted_bytes(rank.*plan, stage)) <= usable;
-      });
-    });
-  };
-  estimate.offload = fits(&RankForecast::device_none)         ? "none"
-                     : fits(&RankForecast::device_sequential) ? "sequential"
-                                                              : "";
+  const auto usable = static_cast<int64_t>(device.memory_bytes * kUsableShare - kContextBytes);
+  estimate.offload = "none";
+  try {
+    for (const RankForecast& rank : run.ranks) {
+      const OffloadChoice choice = choose_offload(
+          run.offload, {rank.device_none, rank.device_sequential}, run.stages, usable);
+      if (choice.offload == "sequential") estimate.offload = choice.offload;
+    }
+  } catch (const MemoryError& error) {
+    estimate.offload.clear();
+    estimate.does_not_fit = device.name + ", " + error.what();
+  }
 }
 
 }  // namespace
@@ -95,7 +104,6 @@ std::vector<Estimate> estimate_devices(const Forecast& run) {
     Estimate estimate{
         .device = device.name,
         .basis = kUnmeasured,
-        .step_seconds = step_seconds(run, device),
         .text_seconds = static_cast<double>(run.text_flops) / (device.flops * device.linear_share),
         .decode_seconds = slowest(
             run,
@@ -103,12 +111,19 @@ std::vector<Estimate> estimate_devices(const Forecast& run) {
               return static_cast<double>(rank.decode_flops + rank.encode_flops) / convolution;
             }),
         .memory_bytes = static_cast<int64_t>(device.memory_bytes)};
+    fit(run, device, estimate);
+    estimate.step_seconds = step_seconds(run, device, estimate.offload == "sequential");
     estimate.run_seconds =
         steps_of(run) * estimate.step_seconds + estimate.text_seconds + estimate.decode_seconds;
-    fit(run, device, estimate);
     estimates.push_back(estimate);
   }
   return estimates;
+}
+
+std::string fits_no_known_gpu(const Forecast& run) {
+  const std::vector<Estimate> estimates = estimate_devices(run);
+  if (std::ranges::any_of(estimates, &std::string::empty, &Estimate::does_not_fit)) return "";
+  return std::ranges::max_element(estimates, {}, &Estimate::memory_bytes)->does_not_fit;
 }
 
 CpuLoad cpu_load(const Forecast& run) {

@@ -16,13 +16,16 @@ struct Estimate {
   double text_seconds = 0;  // 0: not estimated
   double decode_seconds = 0;
   double run_seconds = 0;
-  // Of a GPU: the offload with which every rank fits; empty: none does.
+  // Of a GPU that the run is to be on: what --offload comes to where every rank fits, or why one
+  // does not.
   std::string offload{};
+  std::string does_not_fit{};
   int64_t memory_bytes = 0;  // that the GPU has
 };
-// For the GPUs of configs/devices.json, one for each rank. Memory by the plan, if the run has a
-// GPU's.
+// For the GPUs of configs/devices.json, one for each rank.
 std::vector<Estimate> estimate_devices(const Forecast& run);
+// Why not even the largest of them would do; empty: one does.
+std::string fits_no_known_gpu(const Forecast& run);
 // By what was measured here.
 Estimate estimate_cpu(const Forecast& run, const CpuSpeed& speed);
 // The load that it is to be measured under.

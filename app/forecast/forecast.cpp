@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "app/continuation.h"
 #include "app/device_memory.h"
+#include "app/forecast/estimates.h"
 #include "app/memory_check.h"
 #include "core/base/errors.h"
 #include "core/schedule/scheduler.h"
@@ -56,7 +58,7 @@ void count_tiles(const Forecast& run, RankForecast& rank) {
     ++rank.units.vae_tiles;
     rank.decode_flops += decode_tile_flops(r, run.checkpoint, tile.height, tile.width);
   }
-  if (r.input_frames() == 0) return;
+  if (!run.has(Stage::kEncodeVideo)) return;
   for (const Tile& tile : own_tiles(plan_encoder_tiles(r.vae_tile, r.height, r.width), rank.mesh)) {
     ++rank.units.vae_tiles;
     rank.encode_flops += encode_tile_flops(r, run.checkpoint, tile.height, tile.width);
@@ -81,6 +83,13 @@ void plan_rank_memory(const Forecast& run, RankForecast& rank) {
   rank.host = plan_shared_memory(run.checkpoint, r, placement.threads, share);
 }
 
+// How many texts are encoded.
+int64_t prompts_of(const Forecast& run) {
+  if (!run.has(Stage::kEncodeText)) return 0;
+  const Request& r = run.plan.request;
+  return r.uses_guidance() && r.prompt != r.negative_prompt ? 2 : 1;
+}
+
 RankForecast forecast_rank(const Forecast& run, const Mesh& mesh) {
   const TransformerConfig& c = run.checkpoint.transformer;
   RankForecast rank{.mesh = mesh, .rows = deal_rows(run.rows, mesh.sp)[mesh.sp_rank()]};
@@ -93,21 +102,23 @@ RankForecast forecast_rank(const Forecast& run, const Mesh& mesh) {
     share.query_rows +=
         std::min(run.rows, attended.tile_end * kBlockRows) - attended.tile_begin * kBlockRows;
   }
-  rank.pass = transformer_flops(run.plan.request, run.checkpoint, share);
+  if (run.has(Stage::kDenoise))
+    rank.pass = transformer_flops(run.plan.request, run.checkpoint, share);
   const int64_t layers = rank.passes * c.num_layers;
-  rank.units.prompts = mesh.rank == 0 ? prompts_of(run.plan.request) : 0;
+  rank.units.prompts = mesh.rank == 0 ? prompts_of(run) : 0;
   rank.units.row_blocks = layers * ceil_div(rank.rows.size(), kBlockRows);
   rank.units.attention_tiles = layers * tiles;
   count_tiles(run, rank);
   plan_rank_memory(run, rank);
-  rank.bytes = forecast_bytes(run, rank);
+  forecast_bytes(run, rank);
   return rank;
 }
 
 void forecast_steps(Forecast& run) {
+  if (!run.has(Stage::kDenoise)) return;
   const Request& r = run.plan.request;
   const Scheduler scheduler(r.scheduler, r.steps, r.skipped_steps());
-  run.timesteps = scheduler.timesteps();
+  run.timesteps.assign(scheduler.timesteps().begin() + run.first_step, scheduler.timesteps().end());
   for (const int64_t timestep : run.timesteps) {
     run.guidance.push_back(
         !r.uses_guidance() ? 1
@@ -116,44 +127,62 @@ void forecast_steps(Forecast& run) {
   }
 }
 
-// All processes of the run on this machine, as the run would find it.
-std::string what_does_not_fit(const Forecast& run) {
+// Pixels and adapters are not read; all else must be that of the saved run.
+void check_continues(const Continuation& saved, Request request) {
+  request.input_sha256 = saved.request().input_sha256;
+  request.loras = saved.request().loras;
+  check_same_request(saved, request);
+}
+
+// All processes of the run on this machine, as the run would find it. GPUs are most likely those of
+// another machine, so that this one's memory is a note there.
+void judge_memory(Forecast& run) {
   const int threads = run.plan.placement.threads;
+  const bool gpu = run.plan.placement.device == "cuda";
+  if (gpu) run.does_not_fit = fits_no_known_gpu(run);
   try {
-    std::vector<std::string> ignored;
     check_memory({.first = plan_memory(run.checkpoint, run.plan.request, threads),
                   .helper = plan_helper_memory(run.checkpoint, run.plan.request, threads),
                   .processes = static_cast<int>(run.ranks.size())},
-                 run.stages, ignored);
+                 run.stages, run.plan.notices);
   } catch (const MemoryError& error) {
-    return error.what();
+    if (gpu) {
+      run.plan.notices.push_back(std::string("this machine would refuse it: ") + error.what());
+    } else {
+      run.does_not_fit = error.what();
+    }
   }
-  return "";
 }
 
 }  // namespace
 
-int64_t prompts_of(const Request& request) {
-  return request.uses_guidance() && request.prompt != request.negative_prompt ? 2 : 1;
-}
-
-Forecast forecast(const Options& options) {
-  check_options(options);
+Forecast forecast(const Options& given) {
+  check_options(given);
+  Options options = given;
   Checkpoint checkpoint = open_checkpoint(options.model);
+  const Continuation saved = read_continuation(options, checkpoint);
+  // Its seed has been picked already.
+  if (!saved.path.empty() && options.seed == -1)
+    options.seed = static_cast<int64_t>(saved.request().seed);
   const int world = static_cast<int>(options.cp * options.sp);
   RunPlan plan = resolve(options, checkpoint, {.role = Role::kForecasts, .here = {.size = world}});
+  if (!saved.path.empty()) check_continues(saved, plan.request);
   Forecast run{.plan = std::move(plan), .checkpoint = std::move(checkpoint)};
   const Request& r = run.plan.request;
   run.stages = stages_of(options);
+  run.offload = options.offload;
+  run.starts_anew = saved.path.empty();
+  run.first_step = saved.state ? saved.state->state.next_step : 0;
   run.rows = joint_rows(r, run.checkpoint);
   run.branches = r.uses_guidance() ? 2 : 1;
-  run.text_flops = prompts_of(r) * text_flops(r, run.checkpoint);
-  run.pass = transformer_flops(r, run.checkpoint, whole_pass(r, run.checkpoint));
+  run.text_flops = prompts_of(run) * text_flops(r, run.checkpoint);
+  if (run.has(Stage::kDenoise))
+    run.pass = transformer_flops(r, run.checkpoint, whole_pass(r, run.checkpoint));
   forecast_steps(run);
   const Placement& placement = run.plan.placement;
   for (int rank = 0; rank < world; ++rank)
     run.ranks.push_back(forecast_rank(run, make_mesh(placement.cp, placement.sp, world, rank)));
-  run.does_not_fit = what_does_not_fit(run);
+  judge_memory(run);
   return run;
 }
 

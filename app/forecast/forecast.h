@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ struct RankForecast {
   int64_t encode_flops = 0;
   int64_t decode_flops = 0;
   UnitLedger units;
-  BytesMoved bytes;  // given to others in the whole run
+  BytesMoved bytes;       // given to others in the whole run
+  BytesMoved step_bytes;  // in the step that gives most
   MemoryPlan host;
   // Of its GPU; zeros without one.
   MemoryPlan device_none;
@@ -30,25 +32,27 @@ struct Forecast {
   RunPlan plan;
   Checkpoint checkpoint;
   std::vector<Stage> stages;
-  int64_t rows = 0;      // of the joint sequence
-  int64_t branches = 1;  // of guidance, one pass each in every step
-  std::vector<int64_t> timesteps;
-  std::vector<double> guidance;  // of each step
-  int64_t text_flops = 0;        // of all prompts
-  PassFlops pass;                // the whole of one
+  int64_t rows = 0;         // of the joint sequence
+  int64_t branches = 1;     // of guidance, one pass each in every step
+  bool starts_anew = true;  // and not with the latents of a saved run
+  int64_t first_step = 0;
+  std::string offload;             // as asked for
+  std::vector<int64_t> timesteps;  // that are left
+  std::vector<double> guidance;    // of each step
+  int64_t text_flops = 0;          // of all prompts
+  PassFlops pass;                  // the whole of one
   std::vector<RankForecast> ranks;
-  std::string does_not_fit{};  // on this host, and the cure; empty: it does
+  // On this host, or with --device cuda on any GPU that is known; and the cure. Empty: it does.
+  std::string does_not_fit{};
+
+  bool has(Stage stage) const { return std::ranges::find(stages, stage) != stages.end(); }
 };
 // What a run with these options would be, without a GPU, a weight or another process. Throws what
-// `resolve` does.
+// `resolve` and `read_continuation` do.
 Forecast forecast(const Options& options);
 
-// How many texts are encoded.
-int64_t prompts_of(const Request& request);
-// What a rank gives to others in all, by the calls that a run makes.
-BytesMoved forecast_bytes(const Forecast& run, const RankForecast& rank);
-// Bytes that each step of its draws noise for, summed over the steps.
-int64_t noise_bytes_of_steps(const Request& request, int64_t latent_elements);
+// Fills in what a rank gives to others, by the calls that a run makes.
+void forecast_bytes(const Forecast& run, RankForecast& rank);
 
 // For people, and one JSON object with the names of the sidecar.
 struct CpuSpeed;

@@ -1,6 +1,9 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/ScalarType.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include "app/forecast/forecast.h"
 #include "core/pipeline/component_sizes.h"
 #include "core/schedule/scheduler.h"
@@ -13,8 +16,10 @@ namespace {
 
 constexpr int64_t kColours = 3;
 constexpr int64_t kAgreementBytes = 8;  // of a hash
-// The engine, the request, the transformer, the latents before the first step.
-constexpr int64_t kAgreementsBeside = 4;
+// The engine and the request; where steps are made also the transformer and the latents before
+// them.
+constexpr int64_t kAgreements = 2;
+constexpr int64_t kAgreementsToDenoise = 2;
 
 int64_t latent_elements(const LatentShape& shape) {
   return shape.frames * shape.channels * shape.height * shape.width;
@@ -39,7 +44,7 @@ int64_t tile_bytes(const Forecast& run, const Mesh& mesh) {
   constexpr int64_t kPixels = kSpatialCompression * kSpatialCompression;
   int64_t elements = sent_elements(plan_tiles(r.vae_tile, latents.height, latents.width), mesh,
                                    kColours * decoded_frames(latents.decoded()) * kPixels);
-  if (const int64_t frames = r.input_frames(); frames > 0) {
+  if (const int64_t frames = r.input_frames(); run.has(Stage::kEncodeVideo)) {
     const int64_t moments = 2 * run.checkpoint.vae.latent_channels * encoded_frames(frames);
     elements +=
         sent_elements(plan_encoder_tiles(r.vae_tile, r.height, r.width), mesh, moments) / kPixels;
@@ -47,16 +52,44 @@ int64_t tile_bytes(const Forecast& run, const Mesh& mesh) {
   return elements * element_bytes(r.dtype);
 }
 
-// What the first rank makes for one other: the input's pixels and what comes of them, the texts,
-// all noise.
-int64_t made_once_bytes(const Forecast& run) {
+// Of one latent, the noise that each step draws; which steps draw, and in what type, depends on
+// neither numbers nor sizes.
+std::vector<int64_t> noise_bytes_of_steps(const Request& request) {
+  const Scheduler scheduler(request.scheduler, request.steps, request.skipped_steps());
+  std::vector<int64_t> bytes(scheduler.timesteps().size(), 0);
+  SchedulerMemory memory;
+  const at::Tensor output = at::zeros({1, 1, 1, 1});
+  const at::Tensor sample = at::zeros({1, 1, 1, 1}, at::TensorOptions().dtype(request.dtype));
+  for (size_t step = 0; step < bytes.size(); ++step) {
+    const NoiseDraw draw = [&](const std::vector<int64_t>& shape, at::ScalarType dtype) {
+      bytes[step] += static_cast<int64_t>(c10::elementSize(dtype));
+      return at::zeros(shape, at::TensorOptions().dtype(dtype));
+    };
+    scheduler.step(static_cast<int64_t>(step), output, sample, memory, draw);
+  }
+  return bytes;
+}
+
+// The same of the steps that are left, all latents.
+std::vector<int64_t> noise_bytes_left(const Forecast& run) {
+  if (run.timesteps.empty()) return {};
+  const Request& r = run.plan.request;
+  std::vector<int64_t> bytes = noise_bytes_of_steps(r);
+  bytes.erase(bytes.begin(), bytes.begin() + run.first_step);
+  for (int64_t& step : bytes) step *= latent_elements(latent_shape(r, run.checkpoint));
+  return bytes;
+}
+
+// What the first rank makes for one other before the first step: the input's pixels and what comes
+// of them, the texts, the first noise.
+int64_t made_before_steps(const Forecast& run) {
+  if (!run.has(Stage::kDenoise)) return 0;
   const Request& r = run.plan.request;
   const TransformerConfig& c = run.checkpoint.transformer;
   const int64_t bytes = element_bytes(r.dtype);
-  const int64_t latents = latent_elements(latent_shape(r, run.checkpoint));
   int64_t once = r.max_text_tokens * c.text_embed_dim * bytes * (r.uses_guidance() ? 2 : 1);
-  once += latents * bytes + noise_bytes_of_steps(r, latents);
-  if (const int64_t frames = r.input_frames(); frames > 0) {
+  if (run.starts_anew) once += latent_elements(latent_shape(r, run.checkpoint)) * bytes;
+  if (const int64_t frames = r.input_frames(); run.has(Stage::kEncodeVideo)) {
     const int64_t mean = run.checkpoint.vae.latent_channels * encoded_frames(frames) *
                          (r.height / kSpatialCompression) * (r.width / kSpatialCompression);
     once += frames * r.height * r.width * kColours + 2 * mean * bytes;
@@ -65,50 +98,53 @@ int64_t made_once_bytes(const Forecast& run) {
   return once;
 }
 
-}  // namespace
-
-int64_t noise_bytes_of_steps(const Request& request, int64_t latent_elements) {
-  const Scheduler scheduler(request.scheduler, request.steps, request.skipped_steps());
-  int64_t bytes = 0;
-  // One latent stands for all: which steps draw, and in what type, does not depend on their number.
-  const NoiseDraw draw = [&](const std::vector<int64_t>& shape, at::ScalarType dtype) {
-    bytes += static_cast<int64_t>(c10::elementSize(dtype));
-    return at::zeros(shape, at::TensorOptions().dtype(dtype));
-  };
-  SchedulerMemory memory;
-  const at::Tensor output = at::zeros({1, 1, 1, 1});
-  const at::Tensor sample = at::zeros({1, 1, 1, 1}, at::TensorOptions().dtype(request.dtype));
-  for (size_t step = 0; step < scheduler.timesteps().size(); ++step)
-    scheduler.step(static_cast<int64_t>(step), output, sample, memory, draw);
-  return bytes * latent_elements;
-}
-
-BytesMoved forecast_bytes(const Forecast& run, const RankForecast& rank) {
+// Of a step, but for the noise that it draws.
+BytesMoved bytes_of_step(const Forecast& run, const RankForecast& rank) {
   const Mesh& mesh = rank.mesh;
-  BytesMoved bytes;
-  if (mesh.world() == 1) return bytes;
   const Request& r = run.plan.request;
   const Placement& placement = run.plan.placement;
-  const auto steps = static_cast<int64_t>(run.timesteps.size());
+  BytesMoved bytes;
   if (mesh.sp > 1) {
+    const int64_t passes = rank.passes / std::ssize(run.timesteps);
     const PassShape pass =
         pass_shape(r, run.checkpoint, placement.device == "cuda" ? at::kCUDA : at::kCPU);
     const SequencePlace place{mesh.sp_rank(), mesh.sp};
     const SequenceMode mode =
         placement.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
     bytes.sequence = {
-        .attention = rank.passes * pass.layers * predicted_layer_bytes(mode, pass.sequence, place),
-        .gathered = rank.passes * predicted_gather_bytes(pass.sequence, place, pass.video_rows,
-                                                         pass.output_row_bytes)};
+        .attention = passes * pass.layers * predicted_layer_bytes(mode, pass.sequence, place),
+        .gathered = passes * predicted_gather_bytes(pass.sequence, place, pass.video_rows,
+                                                    pass.output_row_bytes)};
   }
-  bytes.work.once = mesh.rank == 0 ? made_once_bytes(run) * (mesh.world() - 1) : 0;
   if (mesh.cp == 2) {
-    bytes.work.branches =
-        steps * latent_elements(latent_shape(r, run.checkpoint)) * element_bytes(r.dtype);
+    bytes.work.branches = latent_elements(latent_shape(r, run.checkpoint)) * element_bytes(r.dtype);
   }
-  bytes.work.tiles = tile_bytes(run, mesh);
-  bytes.agreement = (steps + kAgreementsBeside) * kAgreementBytes * (mesh.world() - 1);
+  bytes.agreement = kAgreementBytes * (mesh.world() - 1);
   return bytes;
+}
+
+}  // namespace
+
+void forecast_bytes(const Forecast& run, RankForecast& rank) {
+  const Mesh& mesh = rank.mesh;
+  if (mesh.world() == 1) return;
+  const int64_t others = mesh.rank == 0 ? mesh.world() - 1 : 0;  // that get what is made once
+  const std::vector<int64_t> noise = noise_bytes_left(run);
+  const auto steps = std::ssize(run.timesteps);
+  if (steps > 0) {
+    rank.step_bytes = bytes_of_step(run, rank);
+    rank.step_bytes.work.once = others * *std::ranges::max_element(noise);
+  }
+  const BytesMoved& step = rank.step_bytes;
+  const int64_t agreements = kAgreements + (run.has(Stage::kDenoise) ? kAgreementsToDenoise : 0);
+  rank.bytes = {
+      .sequence = {.attention = steps * step.sequence.attention,
+                   .gathered = steps * step.sequence.gathered},
+      .work = {.once = others * (made_before_steps(run) +
+                                 std::accumulate(noise.begin(), noise.end(), int64_t{0})),
+               .branches = steps * step.work.branches,
+               .tiles = tile_bytes(run, mesh)},
+      .agreement = steps * step.agreement + agreements * kAgreementBytes * (mesh.world() - 1)};
 }
 
 }  // namespace cogvx::app

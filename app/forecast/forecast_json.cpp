@@ -28,6 +28,7 @@ json rank_to_json(const Forecast& run, const RankForecast& rank) {
           {"flop_encode_video", rank.encode_flops},
           {"units", units_to_json(rank.units)},
           {"bytes_sent", bytes_to_json(rank.bytes)},
+          {"bytes_sent_in_a_step", bytes_to_json(rank.step_bytes)},
           {"predicted_memory_bytes", memory_to_json(run, rank.host)},
           {"predicted_device_memory_bytes",
            gpu ? json{{"none", memory_to_json(run, rank.device_none)},
@@ -45,6 +46,7 @@ json estimate_to_json(const Forecast& run, const Estimate& estimate) {
   if (run.plan.placement.device == "cuda" && estimate.memory_bytes > 0) {
     object["memory_bytes"] = estimate.memory_bytes;
     object["offload"] = estimate.offload.empty() ? json() : json(estimate.offload);
+    object["does_not_fit"] = estimate.does_not_fit;
   }
   return object;
 }
@@ -64,6 +66,7 @@ std::string forecast_json(const Forecast& run, const CpuSpeed* cpu) {
                     {"notices", run.plan.notices},
                     {"rows", run.rows},
                     {"branches", run.branches},
+                    {"first_step", run.first_step},
                     {"timesteps", run.timesteps},
                     {"guidance", run.guidance},
                     {"flop",
