@@ -5,9 +5,24 @@
 
 #include "app/prompts.h"
 #include "app/stage_meter.h"
+#include "core/base/errors.h"
 
 namespace cogvx::app {
 namespace {
+
+// What is said of it names its line.
+PromptIds prompt_ids(const Tokenizer& tokenizer, Item& item) {
+  const std::string place = item.in_batch() ? item.label + ": " : "";
+  std::vector<std::string> notices;
+  try {
+    PromptIds ids =
+        encode_prompts(tokenizer, item.plan.request, item.options.strict_prompt, notices);
+    for (const std::string& text : notices) item.plan.notices.push_back(place + text);
+    return ids;
+  } catch (const UsageError& error) {
+    throw UsageError(place + error.what());
+  }
+}
 
 // Empty ids where an item needs no text.
 std::vector<PromptIds> tokenize(const Session& session, std::vector<Item>& items) {
@@ -17,8 +32,7 @@ std::vector<PromptIds> tokenize(const Session& session, std::vector<Item>& items
     Item& item = items[i];
     if (item.only_decodes() || item.is_done) continue;
     if (!tokenizer) tokenizer = session.components.tokenizer();
-    ids[i] = encode_prompts(*tokenizer, item.plan.request, item.options.strict_prompt,
-                            item.plan.notices);
+    ids[i] = prompt_ids(*tokenizer, item);
   }
   return ids;
 }

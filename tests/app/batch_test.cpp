@@ -405,6 +405,46 @@ TEST_F(Batch, AdaptersAreFusedAnewOnlyWhereTheyChangeAndVideosAreEncodedByOneEnc
   EXPECT_NE(changed.err.find("other pixels"), std::string::npos) << changed.err;
 }
 
+TEST_F(Batch, APromptThatIsTooLongIsSaidOfItsLine) {
+  std::string words;
+  for (int i = 0; i < 40; ++i) words += "word ";
+  write_lines({video(1), video(2, {{"prompt", words}})});
+  const ProgramResult cut = run_cogvx_gen(batch());
+  EXPECT_EQ(cut.exit_code, 0);
+  EXPECT_NE(cut.err.find("warning: " + path("b.jsonl") + ":2: --prompt is longer"),
+            std::string::npos)
+      << cut.err;
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
+    const ProgramResult refused =
+        run_cogvx_gen(batch(with(mesh, {"--strict-prompt", "--overwrite"})));
+    EXPECT_EQ(refused.exit_code, 2) << refused.err;
+    EXPECT_EQ(refused.out, "");
+    EXPECT_NE(refused.err.find(path("b.jsonl") + ":2: --prompt is longer"), std::string::npos)
+        << refused.err;
+    // The same command would be refused again.
+    EXPECT_EQ(refused.err.find("--resume-batch"), std::string::npos) << refused.err;
+  }
+}
+
+TEST_F(Batch, AVideoWhoseNameCannotBePrintedCountsAsMade) {
+  write_lines({video(1), video(2)});
+  const ProgramResult result =
+      run_cogvx_gen({.arguments = batch(), .shell = "exec \"$@\" > /dev/full"});
+  EXPECT_EQ(result.exit_code, 9) << result.err;
+  EXPECT_NE(result.err.find("the video is in " + path("v/1.mp4")), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("1 of 2 videos are there"), std::string::npos) << result.err;
+}
+
+TEST_F(Batch, AShardWithoutALineSaysSo) {
+  write_lines({video(1), video(2)});
+  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
+    const ProgramResult result = run_cogvx_gen(batch(with(mesh, {"--shard", "3/4"})));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_NE(result.err.find("no video is of --shard 3/4"), std::string::npos) << result.err;
+    EXPECT_TRUE(names_in(path("v")).empty());
+  }
+}
+
 TEST_F(Batch, AnotherCheckpointDoesNotGoOnWithABatch) {
   model_ = path("model");
   link_demo_model(model_);
