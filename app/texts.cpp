@@ -1,7 +1,7 @@
 #include "app/texts.h"
 
 #include <memory>
-#include <set>
+#include <utility>
 
 #include "app/prompts.h"
 #include "app/stage_meter.h"
@@ -46,22 +46,20 @@ std::vector<ItemTexts> encode_prompts_of(const Session& session, std::vector<Ite
   const std::vector<PromptIds> ids = tokenize(session, items);
   for (const Item& item : items) session.say(item.plan.notices);
   std::vector<PromptIds> wanted;
-  std::set<std::vector<int64_t>> seen;
-  for (size_t i = 0; i < items.size(); ++i) {
-    if (ids[i].prompt.empty()) continue;
-    wanted.push_back(ids[i]);
-    texts[i].prompts += seen.insert(ids[i].prompt).second;
-    if (!ids[i].negative.empty()) texts[i].prompts += seen.insert(ids[i].negative).second;
+  for (const PromptIds& one : ids) {
+    if (!one.prompt.empty()) wanted.push_back(one);
   }
   if (wanted.empty()) return texts;
   StageMeter meter(session.life, session.computer.ops(), session.host_plan(items.front().plan),
                    items.front().plan.device_memory, stages);
-  std::vector<TextStates> states;
+  EncodedTexts encoded;
   meter.run(Stage::kEncodeText,
-            [&] { states = session.components.encode_texts(wanted, session.monitor()); });
-  auto next = states.begin();
+            [&] { encoded = session.components.encode_texts(wanted, session.monitor()); });
+  size_t next = 0;
   for (size_t i = 0; i < items.size(); ++i) {
-    if (!ids[i].prompt.empty()) texts[i].states = *next++;
+    if (ids[i].prompt.empty()) continue;
+    texts[i] = {std::move(encoded.states[next]), encoded.encoded[next]};
+    ++next;
   }
   return texts;
 }
