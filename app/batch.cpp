@@ -110,26 +110,64 @@ class WrongLines {
   std::vector<int64_t> others_;
 };
 
-// Every file that the batch writes, and the line that writes it.
-class OutputPlaces {
+// What a line reads beside the model; the flag, and the file.
+std::vector<std::pair<std::string, std::string>> files_read(const Options& options) {
+  std::vector<std::pair<std::string, std::string>> files = {{"--image", options.image},
+                                                            {"--video", options.video},
+                                                            {"--prompt-file", options.prompt_file}};
+  for (const LoraFile& file : lora_files(options)) files.emplace_back("--lora", file.path);
+  std::erase_if(files, [](const auto& file) { return file.second.empty(); });
+  return files;
+}
+
+// Every file that the batch writes or reads, and the line that does. No two lines write one, and
+// none writes what another reads: that would be another video in another order or shard.
+class FilesOfLines {
  public:
-  void add(const OutputPlan& outputs, int64_t line) {
+  void add(const Options& options, const OutputPlan& outputs, int64_t line) {
+    add_written(outputs, line);
+    for (const auto& [flag, path] : files_read(options)) add_read(flag, path, line);
+  }
+
+ private:
+  void add_written(const OutputPlan& outputs, int64_t line) {
     for (const auto& [path, what] :
          {std::pair{&outputs.video, "video"}, std::pair{&outputs.sidecar, "sidecar"},
           std::pair{&outputs.latents, "latents"}, std::pair{&outputs.safe_latents, "latents"},
           std::pair{&outputs.state, "saved state"},
           std::pair{&outputs.frames_dir, "folder of frames"}, std::pair{&outputs.trace, "trace"}}) {
       if (path->empty()) continue;
-      const auto [place, fresh] = taken_.try_emplace(whole(*path), line);
-      if (fresh || place->second == line) continue;
-      throw UsageError("'" + *path + "' would be its " + what + ", and line " +
-                       std::to_string(place->second) +
-                       " writes it too; give each line another --output, {index} in it will do");
+      const std::string key = whole(*path);
+      const auto refuse = [&](int64_t other, const std::string& does) {
+        throw UsageError("'" + *path + "' would be its " + what + ", and line " +
+                         std::to_string(other) + " " + does +
+                         "; give each line another --output, {index} in it will do");
+      };
+      const int64_t writer = written_.try_emplace(key, line).first->second;
+      if (writer != line) refuse(writer, "writes it too");
+      const auto reader = read_.find(key);
+      if (reader != read_.end() && reader->second != line) refuse(reader->second, "reads it");
     }
   }
 
- private:
-  std::string whole(const fs::path& path) {
+  void add_read(const std::string& flag, const std::string& path, int64_t line) {
+    std::error_code ignored;
+    const fs::path real = fs::weakly_canonical(path, ignored);
+    // A link, what it leads to, and the folder of frames that a picture may lie in.
+    for (const std::string& key : {whole(path), real.string(), real.parent_path().string()}) {
+      const auto writer = written_.find(key);
+      if (writer != written_.end() && writer->second != line) {
+        throw UsageError("'" + path + "' is its " + flag + ", and line " +
+                         std::to_string(writer->second) +
+                         " writes it; give that line another --output");
+      }
+      read_.try_emplace(key, line);
+    }
+  }
+
+  // A path that is the same for all names of a file, but for a link as such.
+  std::string whole(fs::path path) {
+    if (!path.has_filename()) path = path.parent_path();
     const std::string folder = path.parent_path().string();
     auto known = folders_.find(folder);
     if (known == folders_.end()) {
@@ -141,18 +179,15 @@ class OutputPlaces {
   }
 
   std::map<std::string, fs::path> folders_;
-  std::map<std::string, int64_t> taken_;
+  std::map<std::string, int64_t> written_;
+  std::map<std::string, int64_t> read_;  // by the first line that does
 };
 
-void require_readable(const std::string& flag, const std::string& path) {
-  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
-  throw DataError(flag + " " + path + ": cannot be read; does it exist?");
-}
-
 void check_inputs_are_there(const Options& options) {
-  require_readable("--image", options.image);
-  require_readable("--video", options.video);
-  for (const LoraFile& file : lora_files(options)) require_readable("--lora", file.path);
+  for (const auto& [flag, path] : files_read(options)) {
+    if (::access(path.c_str(), R_OK) == 0) continue;
+    throw DataError(flag + " " + path + ": cannot be read; does it exist?");
+  }
 }
 
 // A file of last time can only be looked for under a name that is known.
@@ -221,7 +256,7 @@ class BatchPlanner {
       resolve_item(item);
       if (part_.role == Role::kHelps) return;
       check_inputs_are_there(item.options);
-      places_.add(item.plan.output, line.number);
+      files_.add(item.options, item.plan.output, line.number);
       if (own) settle_outputs(item);
     });
     return item;
@@ -254,7 +289,7 @@ class BatchPlanner {
   std::string label_;
   bool resumes_;
   Options defaults_;
-  OutputPlaces places_;
+  FilesOfLines files_;
 };
 
 }  // namespace

@@ -70,13 +70,13 @@ std::unique_ptr<Tokenizer> Components::tokenizer() {
   return tokenizer;
 }
 
-std::vector<TextStates> Components::encode_texts(const std::vector<PromptIds>& prompts,
-                                                 const Monitor& monitor) {
+EncodedTexts Components::encode_texts(const std::vector<PromptIds>& prompts,
+                                      const Monitor& monitor) {
   EncodedTexts encoded =
       cogvx::encode_texts(checkpoint_, prompts, dtype_, computer_.ops(), monitor);
   ++loads_.text_encoder;
   identify(&CheckpointIdentity::text_encoder, encoded.sha256);
-  return std::move(encoded.states);
+  return encoded;
 }
 
 Transformer& Components::transformer(LoraSet loras, const Monitor& monitor) {

@@ -55,8 +55,7 @@ class Components {
 
   // These throw DataError. What they return lives until a stage ends, or another part is asked for.
   std::unique_ptr<Tokenizer> tokenizer();
-  std::vector<TextStates> encode_texts(const std::vector<PromptIds>& prompts,
-                                       const Monitor& monitor);
+  EncodedTexts encode_texts(const std::vector<PromptIds>& prompts, const Monitor& monitor);
   Transformer& transformer(LoraSet loras, const Monitor& monitor);
   const VaeDecoder& decoder();
   const VaeEncoder& encoder();

@@ -80,22 +80,19 @@ Item& first_to_make(std::vector<Item>& items) {
   return found == items.end() ? items.front() : *found;
 }
 
-// What an item held goes with it.
-void make_one(const Session& session, Item& item, ItemTexts texts,
-              std::vector<StageReport> stages) {
-  VideoRun run(session, item, std::move(stages));
-  run.make(std::move(texts));
-  run.finish();
-}
-
-// One that is prepared at its turn, so that inputs are in memory one after the other.
-void make_item(const Session& session, Item& item, ItemTexts texts,
-               std::vector<StageReport> stages) {
+// One that is prepared at its turn, so that inputs are in memory one after the other. The report
+// knows of it before its name is printed, which may fail.
+void make_item(const Session& session, Item& item, ItemTexts texts, std::vector<StageReport> stages,
+               BatchReport& report) {
+  const auto start = std::chrono::steady_clock::now();
   prepare(session, item);
   if (session.ranks.is_first()) session.say(item.plan.notices);
   if (!item.saved.path.empty())
     session.components.expect(item.saved.request().checkpoint, item.saved.path);
-  make_one(session, item, std::move(texts), std::move(stages));
+  VideoRun run(session, item, std::move(stages));
+  run.make(std::move(texts));
+  report.made(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  run.finish();
 }
 
 void make_batch(const Session& session, std::vector<Item>& items, BatchReport& report,
@@ -109,10 +106,8 @@ void make_batch(const Session& session, std::vector<Item>& items, BatchReport& r
       report.skip(item);
       continue;
     }
-    const auto start = std::chrono::steady_clock::now();
     try {
-      make_item(session, item, std::move(texts[i]), std::exchange(stages, {}));
-      report.made(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      make_item(session, item, std::move(texts[i]), std::exchange(stages, {}), report);
     } catch (const ItemFailed& failure) {
       report.failed(item, failure);
       if (fail_fast) return;
@@ -125,6 +120,9 @@ int run_batch(const Session& session, std::vector<Item>& items, const Options& o
   BatchReport report(items, options.json, session.console, speaks);
   try {
     make_batch(session, items, report, options.fail_fast);
+  } catch (UsageError&) {
+    // The same command would be refused again.
+    throw;
   } catch (Error& error) {
     error.add(report.way_on());
     throw;
@@ -146,7 +144,9 @@ int run_single(const Session& session, std::vector<Item>& items) {
   expect_checkpoints(items, session.components);
   std::vector<StageReport> stages;
   std::vector<ItemTexts> texts = encode_prompts_of(session, items, stages);
-  make_one(session, item, std::move(texts.front()), std::move(stages));
+  VideoRun run(session, item, std::move(stages));
+  run.make(std::move(texts.front()));
+  run.finish();
   return 0;
 }
 
@@ -161,8 +161,10 @@ int generate(const Options& options, Console& console, const std::atomic<int>& s
   const bool is_batch = !options.batch.empty();
   std::vector<Item> items = is_batch ? batch_items(options, checkpoint, ranks, part)
                                      : single_item(options, checkpoint, ranks, part);
-  // A shard of a short batch.
-  if (items.empty()) return 0;
+  if (items.empty()) {
+    console.info("no video is of --shard " + options.shard + ": the batch has fewer");
+    return 0;
+  }
   const SharedMemory memory = settle_memory(items, checkpoint, ranks, here);
   RunPlan& first = first_to_make(items).plan;
   Computer computer(first.placement, first.request, ranks);

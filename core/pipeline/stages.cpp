@@ -150,14 +150,17 @@ EncodedTexts encode_texts(const Checkpoint& checkpoint, const std::vector<Prompt
     if (fresh) unique.push_back(ids);
     return place->second;
   };
+  EncodedTexts result{};
   for (const PromptIds& request : requests) {
+    const size_t before = unique.size();
     slot(request.prompt);
     if (!request.negative.empty()) slot(request.negative);
+    result.encoded.push_back(static_cast<int64_t>(unique.size() - before));
   }
   WeightMap weights(checkpoint.dir / "text_encoder", "model");
   const std::vector<at::Tensor> states =
       encode_prompts(unique, checkpoint.text_encoder, weights, dtype, ops, monitor);
-  EncodedTexts result{.states = {}, .sha256 = weights.content_sha256()};
+  result.sha256 = weights.content_sha256();
   for (const PromptIds& request : requests) {
     result.states.push_back(
         {.prompt = states[slot(request.prompt)],

@@ -36,6 +36,7 @@ struct TextStates {
 
 struct EncodedTexts {
   std::vector<TextStates> states;  // one per request
+  std::vector<int64_t> encoded;    // by request, of its prompts those that no earlier one has
   std::string sha256;              // of the text encoder
 };
 // Loads the text encoder layer by layer and drops it. Equal prompts are encoded once.

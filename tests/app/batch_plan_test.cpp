@@ -156,6 +156,43 @@ TEST_F(BatchPlan, TheFirstWrongLineTellsOfTheOthers) {
               testing::EndsWith("; also wrong: lines 3, 4, 5, 6, 7 and 2 more"));
 }
 
+TEST_F(BatchPlan, WhatALineReadsNoOtherWrites) {
+  options_.overwrite = true;
+  for (const char* name : {"clip.mp4", "start.png", "style.safetensors", "words.txt"})
+    io::write_text_file(name, "x");
+  std::filesystem::create_directory("frames");
+  io::write_text_file("frames/000000.png", "x");
+  std::filesystem::create_symlink("clip.mp4", "link.mp4");
+  const std::string clip = R"("output": "./clip.mp4")";
+  struct Case {
+    std::string reads, writes;
+  };
+  const Case cases[] = {
+      {R"("task": "v2v", "video": "clip.mp4")", clip},
+      {R"("task": "v2v", "video": "link.mp4")", clip},
+      {R"("task": "v2v", "video": "link.mp4")", R"("output": "link.mp4")"},
+      {R"("lora": ["style.safetensors:0.5"])", R"("save_latents": "style.safetensors")"},
+      {R"("prompt_file": "words.txt")", R"("trace": "words.txt")"},
+      {R"("task": "v2v", "video": "frames/000000.png")", R"("frames_dir": "frames/")"},
+  };
+  for (const Case& c : cases) {
+    const std::string prompt =
+        c.reads.find("prompt") == std::string::npos ? R"("prompt": "a", )" : "";
+    const std::string reads = "{" + prompt + c.reads + "}\n";
+    const std::string writes = R"({"prompt": "b", )" + c.writes + "}\n";
+    EXPECT_EQ(plan(reads + reads).size(), 2U) << c.reads;
+    EXPECT_THAT(refusal<UsageError>(reads + writes),
+                testing::AllOf(StartsWith("b.jsonl:2: '"), HasSubstr("and line 1 reads it")))
+        << c.reads;
+    EXPECT_THAT(refusal<UsageError>(writes + reads),
+                testing::AllOf(StartsWith("b.jsonl:2: '"), HasSubstr("and line 1 writes it")))
+        << c.reads;
+  }
+  // As a command of its own may.
+  EXPECT_EQ(plan(R"({"prompt": "a", "task": "v2v", "video": "clip.mp4", )" + clip + "}").size(),
+            1U);
+}
+
 TEST_F(BatchPlan, OneNameForAllIsRefused) {
   options_.output = "out.mp4";
   EXPECT_THAT(refusal<UsageError>("{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}"),

@@ -1,101 +1,12 @@
+#include "tests/app/batch_test_support.h"
+
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <algorithm>
-#include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
-
-#include "io/atomic_file.h"
-#include "tests/support/broken_files.h"
-#include "tests/support/demo_run.h"
-#include "tests/support/program.h"
 #include "tests/support/runnable_model.h"
 
-// Batches as their users run them, on the demo model at a size that takes a moment.
 namespace cogvx::test {
 namespace {
-
-namespace fs = std::filesystem;
-using nlohmann::json;
-using Flags = std::vector<std::string>;
-
-Flags with(Flags flags, const Flags& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
-}
-
-std::vector<json> objects_in(const std::string& out) {
-  std::vector<json> objects;
-  std::istringstream lines(out);
-  for (std::string line; std::getline(lines, line);)
-    objects.push_back(json::parse(line, nullptr, /*allow_exceptions=*/false));
-  return objects;
-}
-
-class Batch : public testing::Test {
- protected:
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  Flags common(const Flags& more = {}) const {
-    return with({"--model", model_, "--allow-untrained-size", "--frames", "5", "--width", "48",
-                 "--height", "32", "--threads", "1", "--json", "--progress", "json"},
-                more);
-  }
-  Flags batch(const Flags& more = {}) const {
-    return with(common({"--batch", path("b.jsonl"), "-o", path("v/{index}.mp4")}), more);
-  }
-  void write_lines(const std::vector<json>& lines) {
-    std::string text;
-    for (const json& line : lines) text += line.dump() + "\n";
-    io::write_text_file(path("b.jsonl"), text);
-    fs::create_directories(path("v"));
-  }
-  // As a command of its own.
-  const json& alone(const json& line) {
-    json& report = alone_[line.dump()];
-    if (!report.is_null()) return report;
-    Flags flags = common({"-o", path("alone.mp4"), "--overwrite"});
-    for (const auto& [key, value] : line.items()) {
-      if (key == "output") continue;
-      for (const json& one : value.is_array() ? value : json::array({value})) {
-        flags.push_back("--" + key);
-        flags.push_back(one.is_string() ? one.get<std::string>() : one.dump());
-      }
-    }
-    const ProgramResult result = run_cogvx_gen(flags);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    report = json::parse(result.out, nullptr, /*allow_exceptions=*/false);
-    report["file"] = read_file(path("alone.mp4"));
-    return report;
-  }
-  // The video of this name is what the line gives by itself.
-  void expect_alone(const std::string& name, const json& line) {
-    SCOPED_TRACE(name);
-    const json made =
-        json::parse(read_file(path("v/" + name + ".json")), nullptr, /*allow_exceptions=*/false);
-    const json& wanted = alone(line);
-    ASSERT_TRUE(made.is_object());
-    EXPECT_EQ(made["sha256_latents"], wanted["sha256_latents"]);
-    EXPECT_EQ(made["sha256_frames"], wanted["sha256_frames"]);
-    EXPECT_EQ(made["request"], wanted["request"]);
-    EXPECT_TRUE(read_file(path("v/" + name + ".mp4")) == wanted["file"]);
-  }
-  static int64_t loads_of(const json& result, const char* part) {
-    return result.at("loads").at(part);
-  }
-
-  TemporaryFolder folder_;
-  std::string model_ = demo_model();
-  std::map<std::string, json> alone_;
-};
-
-json video(int seed, const json& more = json::object()) {
-  json line = {{"prompt", seed % 3 == 0 ? "a blue circle grows" : kDemoPrompt},
-               {"seed", seed},
-               {"steps", 2 + seed % 3}};
-  line.update(more);
-  return line;
-}
 
 std::string name_of(size_t index) { return (index < 10 ? "0" : "") + std::to_string(index); }
 
@@ -207,106 +118,6 @@ TEST_F(Batch, AKillWhileFilesGetTheirNamesLosesNothingAndDoublesNothing) {
   }
 }
 
-TEST_F(Batch, WhateverFailsFailsAloneAndTheSameOnSeveralProcesses) {
-  io::write_text_file(path("broken.mkv"), "no video");
-  const std::vector<json> lines = {
-      video(1), video(2, {{"task", "v2v"}, {"video", path("broken.mkv")}}),
-      video(3, {{"guidance-scale", 3e38}}), video(4),
-      // Its disk is full.
-      video(5), video(6), video(7, {{"guidance-scale", 1e36}}), video(8)};
-  write_lines(lines);
-  const std::string full = in_hostile_world("COGVX_TEST_FULL=.5.mp4");
-  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}, Flags{"--sp", "2"}}) {
-    SCOPED_TRACE(testing::PrintToString(mesh));
-    const ProgramResult result = run_cogvx_gen({.arguments = batch(mesh), .shell = full});
-    EXPECT_EQ(result.exit_code, 8) << result.err;
-    const std::vector<json> results = objects_in(result.out);
-    ASSERT_EQ(results.size(), 8U) << result.err;
-    const std::map<size_t, int> codes = {{2, 3}, {3, 6}, {5, 9}, {7, 6}};
-    for (size_t i = 1; i <= 8; ++i) {
-      EXPECT_EQ(results[i - 1]["index"], i);
-      if (codes.contains(i)) {
-        EXPECT_EQ(results[i - 1]["exit_code"], codes.at(i)) << results[i - 1].dump();
-        EXPECT_EQ(results[i - 1]["output"], path("v/" + std::to_string(i) + ".mp4"));
-        EXPECT_NE(result.err.find("b.jsonl:" + std::to_string(i) + ": video"), std::string::npos);
-      } else {
-        expect_alone(std::to_string(i), lines[i - 1]);
-      }
-    }
-    EXPECT_NE(results[2]["error"].get<std::string>().find("denoise: "), std::string::npos);
-    EXPECT_NE(results[6]["error"].get<std::string>().find("decode: "), std::string::npos);
-    EXPECT_EQ(names_in(path("v")),
-              (Flags{"1.json", "1.mp4", "4.json", "4.mp4", "5.latents.safetensors", "6.json",
-                     "6.mp4", "7.latents.safetensors", "8.json", "8.mp4"}));
-    // What failed for want of room is there to go on with.
-    const ProgramResult resumed = run_cogvx_gen(batch(with(mesh, {"--resume-batch"})));
-    EXPECT_EQ(resumed.exit_code, 8) << resumed.err;
-    expect_alone("5", lines[4]);
-    EXPECT_EQ(objects_in(resumed.out).at(4)["units"][0]["row_blocks"], 0);
-    fs::remove_all(path("v"));
-    fs::create_directories(path("v"));
-  }
-}
-
-TEST_F(Batch, AnInputThatCannotBeEncodedFailsOnAllProcesses) {
-  model_ = path("model");
-  link_demo_model(model_);
-  write_lines({video(1)});
-  ASSERT_EQ(run_cogvx_gen(batch({"-o", path("clip.mp4")})).exit_code, 0);
-  const fs::path weights = fs::path(model_) / "vae/diffusion_pytorch_model.safetensors";
-  RawSafetensors other = RawSafetensors::load(weights);
-  other.fill("encoder.conv_in.conv.weight", 1e38F);
-  other.save(weights);
-  write_lines({video(1), video(2, {{"task", "v2v"}, {"video", path("clip.mp4")}}), video(3)});
-  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
-    const ProgramResult result = run_cogvx_gen(batch(with(mesh, {"--overwrite"})));
-    EXPECT_EQ(result.exit_code, 8) << result.err;
-    ASSERT_EQ(objects_in(result.out).size(), 3U) << result.err;
-    EXPECT_EQ(objects_in(result.out)[1]["exit_code"], 6);
-    expect_alone("1", video(1));
-    expect_alone("3", video(3));
-  }
-}
-
-TEST_F(Batch, FailFastEndsAtTheFirst) {
-  write_lines({video(1), video(2, {{"guidance-scale", 3e38}}), video(3)});
-  const ProgramResult result = run_cogvx_gen(batch({"--fail-fast"}));
-  EXPECT_EQ(result.exit_code, 8) << result.err;
-  EXPECT_EQ(objects_in(result.out).size(), 2U);
-  EXPECT_FALSE(fs::exists(path("v/3.mp4")));
-  EXPECT_NE(result.err.find("not begun 1 of 3"), std::string::npos) << result.err;
-}
-
-TEST_F(Batch, AWrongLineStopsItBeforeAnythingIsMade) {
-  write_lines({video(1), {{"prompt", "x"}, {"stpes", 3}}});
-  for (const Flags& mesh : {Flags{}, Flags{"--cp", "2"}}) {
-    const ProgramResult result = run_cogvx_gen(batch(mesh));
-    EXPECT_EQ(result.exit_code, 3);
-    EXPECT_NE(result.err.find("b.jsonl:2: unknown key 'stpes', did you mean 'steps'?"),
-              std::string::npos)
-        << result.err;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_TRUE(names_in(path("v")).empty());
-  }
-}
-
-TEST_F(Batch, FlagsThatDoNotGoTogetherAreRefused) {
-  write_lines({video(1)});
-  for (const Flags& more :
-       {Flags{"--prompt-file", "x"}, Flags{"--from", "x"}, Flags{"--dump-config"}}) {
-    const ProgramResult result = run_cogvx_gen(batch(more));
-    EXPECT_EQ(result.exit_code, 2) << more.front();
-    EXPECT_NE(result.err.find("--batch"), std::string::npos) << result.err;
-  }
-  for (const Flags& more :
-       {Flags{"--resume-batch"}, Flags{"--fail-fast"}, Flags{"--shard", "1/2"}}) {
-    const ProgramResult result = run_cogvx_gen(common(with({"--prompt", "x"}, more)));
-    EXPECT_EQ(result.exit_code, 2) << more.front();
-    EXPECT_NE(result.err.find(more.front() + " is for a batch"), std::string::npos) << result.err;
-  }
-}
-
 TEST_F(Batch, APromptOfTheCommandIsThatOfLinesWithoutOne) {
   write_lines({{{"seed", 1}, {"steps", 2}}, video(2)});
   const ProgramResult result = run_cogvx_gen(batch({"--prompt", "a white star shrinks"}));
@@ -403,25 +214,6 @@ TEST_F(Batch, AdaptersAreFusedAnewOnlyWhereTheyChangeAndVideosAreEncodedByOneEnc
   EXPECT_EQ(changed.exit_code, 2) << changed.err;
   EXPECT_NE(changed.err.find("b.jsonl:5: "), std::string::npos) << changed.err;
   EXPECT_NE(changed.err.find("other pixels"), std::string::npos) << changed.err;
-}
-
-TEST_F(Batch, AnotherCheckpointDoesNotGoOnWithABatch) {
-  model_ = path("model");
-  link_demo_model(model_);
-  write_lines({video(1), video(2)});
-  ASSERT_EQ(run_cogvx_gen(batch()).exit_code, 0);
-  fs::remove(path("v/2.mp4"));
-  fs::remove(path("v/2.json"));
-  const fs::path weights = fs::path(model_) / "transformer/diffusion_pytorch_model.safetensors";
-  RawSafetensors other = RawSafetensors::load(weights);
-  other.poke("proj_out.bias", /*bits=*/0);
-  other.save(weights);
-  const ProgramResult result = run_cogvx_gen(batch({"--resume-batch"}));
-  EXPECT_EQ(result.exit_code, 3) << result.err;
-  EXPECT_NE(result.err.find("the transformer is not the one in " + path("v/1.json")),
-            std::string::npos)
-      << result.err;
-  EXPECT_FALSE(fs::exists(path("v/2.mp4")));
 }
 
 }  // namespace
