@@ -20,7 +20,7 @@ same_file() { cmp "$1" "$2" || fail "'$2' is not the file that a plain run makes
 plain() { "$real" "${demo[@]}" --quiet -o "$1" "${@:2}" >/dev/null 2>&1 || fail "the plain run for '$1' failed"; }
 
 seeds() {
-  "$examples/seeds.sh" 3 5 "${demo[@]}" --prompt 'say "hi" \ to a circle' --steps 2 >said
+  "$examples/seeds.sh" 3 5 "${demo[@]}" --prompt 'say "hi" \ to a circle' --steps 2 >said 2>errors || fail "exit code $?: $(tail -n 3 errors)"
   [ "$(wc -l <said)" = 3 ] || fail "wanted three lines, got: $(cat said)"
   for seed in 3 4 5; do
     plain "plain-$seed.mp4" --prompt 'say "hi" \ to a circle' --steps 2 --seed "$seed"
@@ -28,7 +28,7 @@ seeds() {
   done
   # Again: nothing is made twice. The shards share what is missing.
   touch -d '1 hour ago' before seed-*.mp4
-  "$examples/seeds.sh" 3 6 "${demo[@]}" --prompt 'say "hi" \ to a circle' --steps 2 --shard 2/2 >said
+  "$examples/seeds.sh" 3 6 "${demo[@]}" --prompt 'say "hi" \ to a circle' --steps 2 --shard 2/2 >said 2>errors || fail "exit code $?: $(tail -n 3 errors)"
   [ "$(find . -name 'seed-*.mp4' -newer before)" = ./seed-6.mp4 ] || fail "made again or amiss: $(ls -l seed-*)"
   ! "$examples/seeds.sh" 1 08 "${demo[@]}" 2>said || fail "it takes 08 for a seed"
   grep -q '^usage: ' said || fail "no usage, but: $(cat said)"
