@@ -219,6 +219,12 @@ void check_exclusive(const Options& options) {
   exclude(batch, "--batch", !options.from.empty(), "--from");
   exclude(batch, "--batch", options.dump_config, "--dump-config");
   exclude(batch, "--batch", options.plan, "--plan");
+  if (batch) return;
+  for (const auto& [given, name] : {std::pair{options.resume_batch, "--resume-batch"},
+                                    std::pair{options.fail_fast, "--fail-fast"},
+                                    std::pair{!options.shard.empty(), "--shard"}}) {
+    if (given) throw UsageError(std::string(name) + " is for a batch; give --batch, or drop it");
+  }
 }
 
 // Where and how, and what is said of it; the sidecar knows all else.

@@ -294,11 +294,6 @@ void check_options(const Options& options) {
                      nearest_text(options.dist_timeout, 1, kMaxTimeout));
   }
   if (!options.batch.empty()) return;
-  for (const auto& [given, name] : {std::pair{options.resume_batch, "--resume-batch"},
-                                    std::pair{options.fail_fast, "--fail-fast"},
-                                    std::pair{!options.shard.empty(), "--shard"}}) {
-    if (given) throw UsageError(std::string(name) + " is for a batch; give --batch, or drop it");
-  }
   if (!options.prompt && options.prompt_file.empty()) {
     throw UsageError(
         "--prompt is missing: what to show (an explicitly empty --prompt \"\" is legal)");
