@@ -40,8 +40,7 @@ std::string need_text(const Peak& peak, const std::string& offload) {
 
 DeviceShare device_share(const Checkpoint& checkpoint, const Request& request,
                          const Placement& placement, const Mesh& mesh) {
-  const SequenceMode mode =
-      placement.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
+  const SequenceMode mode = sequence_mode(placement.sp_mode);
   DeviceShare share =
       mesh.sp == 1 ? whole_share(checkpoint, request)
                    : sequence_share(mode, pass_shape(request, checkpoint, at::kCUDA).sequence,

@@ -16,10 +16,6 @@ namespace {
 // Processes of a large job may start minutes apart.
 constexpr std::chrono::minutes kPatience{10};
 
-SequenceMode sequence_mode(const Options& options) {
-  return options.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
-}
-
 Mesh mesh_of(const LaunchPlace& place, const Options& options) {
   return make_mesh(static_cast<int>(options.cp), static_cast<int>(options.sp), place.world,
                    place.rank);
@@ -69,7 +65,7 @@ Ranks join_ranks(const LaunchPlace& place, const Options& options) {
                {.rendezvous = meeting,
                 .folder = std::filesystem::path(place.meeting_file).parent_path(),
                 .for_gpus = options.device == "cuda"},
-               sequence_mode(options));
+               sequence_mode(options.sp_mode));
 }
 
 }  // namespace cogvx::app

@@ -43,6 +43,13 @@ int64_t predicted_bytes(const MemoryPlan& plan, Stage stage) {
                                         : 0;
 }
 
+MemoryNeed memory_need(const Checkpoint& checkpoint, const Request& request, int threads,
+                       int processes) {
+  return {.first = plan_memory(checkpoint, request, threads),
+          .helper = plan_helper_memory(checkpoint, request, threads),
+          .processes = processes};
+}
+
 void check_memory(const MemoryNeed& run, const std::vector<Stage>& stages,
                   std::vector<std::string>& notices) {
   const MemoryLimit limit = memory_limit();

@@ -18,6 +18,8 @@ struct MemoryNeed {
   MemoryPlan helper{};
   int processes = 1;
 };
+MemoryNeed memory_need(const Checkpoint& checkpoint, const Request& request, int threads,
+                       int processes);
 // Throws MemoryError for a stage that can never fit, before hours of work; `notices` tell of one
 // that does not fit now.
 void check_memory(const MemoryNeed& need, const std::vector<Stage>& stages,

@@ -167,6 +167,10 @@ std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicte
          megabytes(predicted.attention_if_even);
 }
 
+SequenceMode sequence_mode(const std::string& name) {
+  return name == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
+}
+
 PassShape pass_shape(const Request& request, const Checkpoint& checkpoint, at::Device device) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t rows = joint_rows(request, checkpoint);

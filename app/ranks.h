@@ -32,6 +32,9 @@ struct BytesMoved {
 // What was moved from `before` on.
 BytesMoved moved_since(const BytesMoved& now, const BytesMoved& before);
 
+// Of --sp-mode, "ulysses" or "gather".
+SequenceMode sequence_mode(const std::string& name);
+
 // All that decides how many bytes the forward passes of a video move.
 struct PassShape {
   SequenceShape sequence;

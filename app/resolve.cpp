@@ -351,10 +351,7 @@ RunPlan resolve(const Options& options, const Checkpoint& checkpoint, const Part
   r.seed = choose_seed(options.seed);
   const bool forecasts = part.role == Role::kForecasts;
   if (!options.dump_config && !forecasts) {
-    const int threads = plan.placement.threads;
-    check_memory({.first = plan_memory(checkpoint, r, threads),
-                  .helper = plan_helper_memory(checkpoint, r, threads),
-                  .processes = part.here.size},
+    check_memory(memory_need(checkpoint, r, plan.placement.threads, part.here.size),
                  stages_of(options), plan.notices);
   }
   if (!options.dump_config) notice_idle_processes(checkpoint, r, plan.placement, plan.notices);

@@ -40,9 +40,9 @@ MemoryNeed host_need(const Batch& batch, const Checkpoint& checkpoint, int proce
   MemoryNeed need{.first = {}, .helper = {}, .processes = processes};
   for (const Item* item : batch.items) {
     const RunPlan& plan = item->plan;
-    const int threads = plan.placement.threads;
-    need.first = larger(need.first, plan_memory(checkpoint, plan.request, threads));
-    need.helper = larger(need.helper, plan_helper_memory(checkpoint, plan.request, threads));
+    const MemoryNeed one = memory_need(checkpoint, plan.request, plan.placement.threads, processes);
+    need.first = larger(need.first, one.first);
+    need.helper = larger(need.helper, one.helper);
   }
   need.first = with_resident(need.first, batch.texts + parts);
   need.helper = with_resident(need.helper, parts);

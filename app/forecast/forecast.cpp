@@ -1,5 +1,8 @@
 #include "app/forecast/forecast.h"
 
+#include <ATen/ops/zeros.h>
+#include <c10/core/ScalarType.h>
+
 #include <algorithm>
 
 #include "app/continuation.h"
@@ -15,19 +18,11 @@
 namespace cogvx::app {
 namespace {
 
-SequenceMode mode_of(const Placement& placement) {
-  return placement.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
-}
-
-at::Device device_of(const Placement& placement) {
-  return placement.device == "cuda" ? at::kCUDA : at::kCPU;
-}
-
 // The query tiles that a rank attends, as its exchange deals them.
 std::vector<AttentionRun> runs_of(const Forecast& run, const Mesh& mesh) {
   const int64_t tiles = ceil_div(run.rows, kBlockRows);
   const int64_t heads = run.checkpoint.transformer.num_attention_heads;
-  if (mesh.sp > 1 && mode_of(run.plan.placement) == SequenceMode::kUlysses) {
+  if (mesh.sp > 1 && sequence_mode(run.plan.placement.sp_mode) == SequenceMode::kUlysses) {
     return deal_units(heads, tiles, mesh.sp,
                       head_split(device_of(run.plan.placement)))[mesh.sp_rank()];
   }
@@ -36,18 +31,6 @@ std::vector<AttentionRun> runs_of(const Forecast& run, const Mesh& mesh) {
   for (int64_t head = 0; head < heads; ++head)
     runs.push_back({head, own.begin / kBlockRows, ceil_div(own.end, kBlockRows)});
   return runs;
-}
-
-// Of the tiles of a layout, those that a rank of the whole run owns.
-std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh) {
-  std::vector<int64_t> areas;
-  for (const Tile& tile : layout.tiles) areas.push_back(tile.height * tile.width);
-  const std::vector<int> owners = deal_tiles(areas, mesh.world());
-  std::vector<Tile> own;
-  for (size_t i = 0; i < owners.size(); ++i) {
-    if (owners[i] == mesh.rank) own.push_back(layout.tiles[i]);
-  }
-  return own;
 }
 
 void count_tiles(const Forecast& run, RankForecast& rank) {
@@ -69,15 +52,15 @@ void plan_rank_memory(const Forecast& run, RankForecast& rank) {
   const Request& r = run.plan.request;
   const Placement& placement = run.plan.placement;
   if (placement.device == "cuda") {
-    const DeviceShare share = device_share(run.checkpoint, r, placement, rank.mesh);
-    rank.device_none = plan_device_memory(run.checkpoint, r, share, Offload::kNone);
-    rank.device_sequential = plan_device_memory(run.checkpoint, r, share, Offload::kSequential);
+    const OffloadPlans plans = offload_plans(run.plan, run.checkpoint, rank.mesh);
+    rank.device_none = plans.none;
+    rank.device_sequential = plans.sequential;
   }
-  DeviceShare share =
-      rank.mesh.sp == 1
-          ? whole_share(run.checkpoint, r)
-          : sequence_share(mode_of(placement), pass_shape(r, run.checkpoint, at::kCPU).sequence,
-                           {rank.mesh.sp_rank(), rank.mesh.sp});
+  DeviceShare share = rank.mesh.sp == 1
+                          ? whole_share(run.checkpoint, r)
+                          : sequence_share(sequence_mode(placement.sp_mode),
+                                           pass_shape(r, run.checkpoint, at::kCPU).sequence,
+                                           {rank.mesh.sp_rank(), rank.mesh.sp});
   share.encodes_text = share.joins_tiles = rank.mesh.rank == 0;
   share.decodes = rank.decode_flops > 0;
   rank.host = plan_shared_memory(run.checkpoint, r, placement.threads, share);
@@ -114,6 +97,24 @@ RankForecast forecast_rank(const Forecast& run, const Mesh& mesh) {
   return rank;
 }
 
+// The noise that each step draws: which steps do, and in what type, depends on neither numbers nor
+// sizes, so that one latent stands for all.
+std::vector<int64_t> noise_bytes_of_steps(const Request& request, int64_t latents) {
+  const Scheduler scheduler(request.scheduler, request.steps, request.skipped_steps());
+  std::vector<int64_t> bytes(scheduler.timesteps().size(), 0);
+  SchedulerMemory memory;
+  const at::Tensor output = at::zeros({1, 1, 1, 1});
+  const at::Tensor sample = at::zeros({1, 1, 1, 1}, at::TensorOptions().dtype(request.dtype));
+  for (size_t step = 0; step < bytes.size(); ++step) {
+    const NoiseDraw draw = [&](const std::vector<int64_t>& shape, at::ScalarType dtype) {
+      bytes[step] += latents * static_cast<int64_t>(c10::elementSize(dtype));
+      return at::zeros(shape, at::TensorOptions().dtype(dtype));
+    };
+    scheduler.step(static_cast<int64_t>(step), output, sample, memory, draw);
+  }
+  return bytes;
+}
+
 void forecast_steps(Forecast& run) {
   if (!run.has(Stage::kDenoise)) return;
   const Request& r = run.plan.request;
@@ -125,6 +126,9 @@ void forecast_steps(Forecast& run) {
         : r.dynamic_cfg ? dynamic_guidance(r.guidance_scale, r.steps - r.skipped_steps(), timestep)
                         : r.guidance_scale);
   }
+  const std::vector<int64_t> noise =
+      noise_bytes_of_steps(r, latent_elements(latent_shape(r, run.checkpoint)));
+  run.noise_bytes.assign(noise.begin() + run.first_step, noise.end());
 }
 
 // Pixels and adapters are not read; all else must be that of the saved run.
@@ -137,13 +141,11 @@ void check_continues(const Continuation& saved, Request request) {
 // All processes of the run on this machine, as the run would find it. GPUs are most likely those of
 // another machine, so that this one's memory is a note there.
 void judge_memory(Forecast& run) {
-  const int threads = run.plan.placement.threads;
   const bool gpu = run.plan.placement.device == "cuda";
   if (gpu) run.does_not_fit = fits_no_known_gpu(run);
   try {
-    check_memory({.first = plan_memory(run.checkpoint, run.plan.request, threads),
-                  .helper = plan_helper_memory(run.checkpoint, run.plan.request, threads),
-                  .processes = static_cast<int>(run.ranks.size())},
+    check_memory(memory_need(run.checkpoint, run.plan.request, run.plan.placement.threads,
+                             static_cast<int>(run.ranks.size())),
                  run.stages, run.plan.notices);
   } catch (const MemoryError& error) {
     if (gpu) {
@@ -155,6 +157,25 @@ void judge_memory(Forecast& run) {
 }
 
 }  // namespace
+
+at::Device device_of(const Placement& placement) {
+  return placement.device == "cuda" ? at::kCUDA : at::kCPU;
+}
+
+int64_t latent_elements(const LatentShape& shape) {
+  return shape.frames * shape.channels * shape.height * shape.width;
+}
+
+std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh) {
+  std::vector<int64_t> areas;
+  for (const Tile& tile : layout.tiles) areas.push_back(tile.height * tile.width);
+  const std::vector<int> owners = deal_tiles(areas, mesh.world());
+  std::vector<Tile> own;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i] == mesh.rank) own.push_back(layout.tiles[i]);
+  }
+  return own;
+}
 
 Forecast forecast(const Options& given) {
   check_options(given);

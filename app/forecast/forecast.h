@@ -8,6 +8,7 @@
 #include "app/resolve.h"
 #include "core/pipeline/flop_count.h"
 #include "core/pipeline/unit_ledger.h"
+#include "core/vae/tiles.h"
 
 namespace cogvx::app {
 
@@ -36,11 +37,12 @@ struct Forecast {
   int64_t branches = 1;     // of guidance, one pass each in every step
   bool starts_anew = true;  // and not with the latents of a saved run
   int64_t first_step = 0;
-  std::string offload;             // as asked for
-  std::vector<int64_t> timesteps;  // that are left
-  std::vector<double> guidance;    // of each step
-  int64_t text_flops = 0;          // of all prompts
-  PassFlops pass;                  // the whole of one
+  std::string offload;               // as asked for
+  std::vector<int64_t> timesteps;    // that are left
+  std::vector<double> guidance;      // of each step
+  std::vector<int64_t> noise_bytes;  // drawn in each step
+  int64_t text_flops = 0;            // of all prompts
+  PassFlops pass;                    // the whole of one
   std::vector<RankForecast> ranks;
   // On this host, or with --device cuda on any GPU that is known; and the cure. Empty: it does.
   std::string does_not_fit{};
@@ -50,6 +52,12 @@ struct Forecast {
 // What a run with these options would be, without a GPU, a weight or another process. Throws what
 // `resolve` and `read_continuation` do.
 Forecast forecast(const Options& options);
+
+// Of its tensors.
+at::Device device_of(const Placement& placement);
+int64_t latent_elements(const LatentShape& shape);
+// Of the tiles of a layout, those that a rank of the whole run owns.
+std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh);
 
 // Fills in what a rank gives to others, by the calls that a run makes.
 void forecast_bytes(const Forecast& run, RankForecast& rank);

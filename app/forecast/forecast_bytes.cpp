@@ -1,14 +1,9 @@
-#include <ATen/ops/zeros.h>
-#include <c10/core/ScalarType.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "app/forecast/forecast.h"
 #include "core/pipeline/component_sizes.h"
-#include "core/schedule/scheduler.h"
 #include "core/vae/tiles.h"
-#include "parallel/ownership.h"
 #include "parallel/predicted_bytes.h"
 
 namespace cogvx::app {
@@ -21,20 +16,12 @@ constexpr int64_t kAgreementBytes = 8;  // of a hash
 constexpr int64_t kAgreements = 2;
 constexpr int64_t kAgreementsToDenoise = 2;
 
-int64_t latent_elements(const LatentShape& shape) {
-  return shape.frames * shape.channels * shape.height * shape.width;
-}
-
 // Decoded or encoded tiles that this rank sends to the first.
 int64_t sent_elements(const TileLayout& layout, const Mesh& mesh, int64_t elements_per_position) {
   if (mesh.rank == 0) return 0;
-  std::vector<int64_t> areas;
-  for (const Tile& tile : layout.tiles) areas.push_back(tile.height * tile.width);
-  const std::vector<int> owners = deal_tiles(areas, mesh.world());
   int64_t sent = 0;
-  for (size_t i = 0; i < areas.size(); ++i) {
-    if (owners[i] == mesh.rank) sent += areas[i] * elements_per_position;
-  }
+  for (const Tile& tile : own_tiles(layout, mesh))
+    sent += tile.height * tile.width * elements_per_position;
   return sent;
 }
 
@@ -50,34 +37,6 @@ int64_t tile_bytes(const Forecast& run, const Mesh& mesh) {
         sent_elements(plan_encoder_tiles(r.vae_tile, r.height, r.width), mesh, moments) / kPixels;
   }
   return elements * element_bytes(r.dtype);
-}
-
-// Of one latent, the noise that each step draws; which steps draw, and in what type, depends on
-// neither numbers nor sizes.
-std::vector<int64_t> noise_bytes_of_steps(const Request& request) {
-  const Scheduler scheduler(request.scheduler, request.steps, request.skipped_steps());
-  std::vector<int64_t> bytes(scheduler.timesteps().size(), 0);
-  SchedulerMemory memory;
-  const at::Tensor output = at::zeros({1, 1, 1, 1});
-  const at::Tensor sample = at::zeros({1, 1, 1, 1}, at::TensorOptions().dtype(request.dtype));
-  for (size_t step = 0; step < bytes.size(); ++step) {
-    const NoiseDraw draw = [&](const std::vector<int64_t>& shape, at::ScalarType dtype) {
-      bytes[step] += static_cast<int64_t>(c10::elementSize(dtype));
-      return at::zeros(shape, at::TensorOptions().dtype(dtype));
-    };
-    scheduler.step(static_cast<int64_t>(step), output, sample, memory, draw);
-  }
-  return bytes;
-}
-
-// The same of the steps that are left, all latents.
-std::vector<int64_t> noise_bytes_left(const Forecast& run) {
-  if (run.timesteps.empty()) return {};
-  const Request& r = run.plan.request;
-  std::vector<int64_t> bytes = noise_bytes_of_steps(r);
-  bytes.erase(bytes.begin(), bytes.begin() + run.first_step);
-  for (int64_t& step : bytes) step *= latent_elements(latent_shape(r, run.checkpoint));
-  return bytes;
 }
 
 // What the first rank makes for one other before the first step: the input's pixels and what comes
@@ -106,11 +65,9 @@ BytesMoved bytes_of_step(const Forecast& run, const RankForecast& rank) {
   BytesMoved bytes;
   if (mesh.sp > 1) {
     const int64_t passes = rank.passes / std::ssize(run.timesteps);
-    const PassShape pass =
-        pass_shape(r, run.checkpoint, placement.device == "cuda" ? at::kCUDA : at::kCPU);
+    const PassShape pass = pass_shape(r, run.checkpoint, device_of(placement));
     const SequencePlace place{mesh.sp_rank(), mesh.sp};
-    const SequenceMode mode =
-        placement.sp_mode == "gather" ? SequenceMode::kGather : SequenceMode::kUlysses;
+    const SequenceMode mode = sequence_mode(placement.sp_mode);
     bytes.sequence = {
         .attention = passes * pass.layers * predicted_layer_bytes(mode, pass.sequence, place),
         .gathered = passes * predicted_gather_bytes(pass.sequence, place, pass.video_rows,
@@ -129,7 +86,7 @@ void forecast_bytes(const Forecast& run, RankForecast& rank) {
   const Mesh& mesh = rank.mesh;
   if (mesh.world() == 1) return;
   const int64_t others = mesh.rank == 0 ? mesh.world() - 1 : 0;  // that get what is made once
-  const std::vector<int64_t> noise = noise_bytes_left(run);
+  const std::vector<int64_t>& noise = run.noise_bytes;
   const auto steps = std::ssize(run.timesteps);
   if (steps > 0) {
     rank.step_bytes = bytes_of_step(run, rank);

@@ -106,14 +106,25 @@ std::vector<CudaDevice> devices_of(const CogvxCudaProbe& probe) {
   return devices;
 }
 
-// 20 KB: too much for a worker's stack to be given without thought.
-std::unique_ptr<CogvxCudaProbe> ask_plugin(const fs::path& plugin, int free_of) {
+// What a plugin says, whether it found a device or not.
+struct Answer {
+  int status = kCogvxCudaOk;
+  // 20 KB: too much for a worker's stack to be given without thought.
+  std::unique_ptr<CogvxCudaProbe> probe = std::make_unique<CogvxCudaProbe>();
+};
+Answer answer_of(const fs::path& plugin, int free_of) {
   const auto ask = load_function<CogvxCudaProbeFunction>(plugin, COGVX_CUDA_PROBE_NAME);
-  auto probe = std::make_unique<CogvxCudaProbe>();
-  probe->abi = kCogvxCudaAbi;
-  probe->free_of = free_of;
-  check_status(ask(probe.get()), *probe, plugin);
-  return probe;
+  Answer answer;
+  answer.probe->abi = kCogvxCudaAbi;
+  answer.probe->free_of = free_of;
+  answer.status = ask(answer.probe.get());
+  return answer;
+}
+
+std::unique_ptr<CogvxCudaProbe> ask_plugin(const fs::path& plugin, int free_of) {
+  Answer answer = answer_of(plugin, free_of);
+  check_status(answer.status, *answer.probe, plugin);
+  return std::move(answer.probe);
 }
 
 }  // namespace
@@ -158,13 +169,8 @@ DeviceCopy copy_between(const CudaReport& report, int from, int to) {
 
 std::string cuda_plugin_runtime(const fs::path& folder) {
   try {
-    const auto ask =
-        load_function<CogvxCudaProbeFunction>(find_plugin(folder), COGVX_CUDA_PROBE_NAME);
-    const auto probe = std::make_unique<CogvxCudaProbe>();
-    probe->abi = kCogvxCudaAbi;
-    probe->free_of = -1;
-    if (ask(probe.get()) == kCogvxCudaOtherAbi) return "";
-    return version_text(probe->runtime_version);
+    const Answer answer = answer_of(find_plugin(folder), /*free_of=*/-1);
+    return answer.status == kCogvxCudaOtherAbi ? "" : version_text(answer.probe->runtime_version);
   } catch (const DeviceError&) {
     return "";
   }

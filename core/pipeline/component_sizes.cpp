@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/transformer/tensor_list.h"
+#include "core/vae/layer_walk.h"
 #include "core/vae/tiles.h"
 
 namespace cogvx {
@@ -16,32 +17,8 @@ class DecoderWalk {
   DecoderWalk(const VaeConfig& config, const Tile& tile, int64_t latent_frames, const VaeWork& work)
       : c_(config), frames_(latent_frames), plane_(tile.height * tile.width), work_(work) {}
 
-  void run() {
-    const auto& widths = c_.block_out_channels;
-    causal_convolution(c_.latent_channels, widths.back(), /*held=*/c_.latent_channels);
-    for (int i = 0; i < 2; ++i) resnet(widths.back(), widths.back());
-    int64_t in = widths.back();
-    for (size_t i = 0; i < widths.size(); ++i) {
-      const int64_t out = widths[widths.size() - 1 - i];
-      for (int64_t j = 0; j <= c_.layers_per_block; ++j) resnet(j == 0 ? in : out, out);
-      if (i + 1 < widths.size()) upsample(out, /*in_time=*/i < 2);
-      in = out;
-    }
-    causal_convolution(widths.front(), c_.out_channels, /*held=*/widths.front());
-  }
-  int64_t weights() const { return weights_; }
-  int64_t peak() const { return peak_ + caches_; }
-
- private:
-  // `held` channels live beside the padded input and the output.
-  void causal_convolution(int64_t in, int64_t out, int64_t held) {
-    weights_ += 27 * in * out + 2 * c_.latent_channels * in;
-    peak_ = std::max(
-        peak_, ((held + out) * frames_ + in * (frames_ + 2) + work_.convolution(in, out, frames_)) *
-                   plane_);
-    const int64_t normed = held * frames_ + in * (frames_ + 2) + work_.norm(in, frames_);
-    peak_ = std::max(peak_, normed * plane_);
-    caches_ += 2 * in * plane_;
+  void begin(int64_t out) {
+    causal_convolution(c_.latent_channels, out, /*held=*/c_.latent_channels);
   }
   void resnet(int64_t in, int64_t out) {
     causal_convolution(in, out, /*held=*/in);
@@ -58,6 +35,22 @@ class DecoderWalk {
     weights_ += 9 * channels * channels;
     const int64_t after = channels * frames_ * plane_;
     peak_ = std::max(peak_, before + 2 * after + work_.frame_convolution(after, after));
+  }
+  void end(int64_t in) { causal_convolution(in, c_.out_channels, /*held=*/in); }
+
+  int64_t weights() const { return weights_; }
+  int64_t peak() const { return peak_ + caches_; }
+
+ private:
+  // `held` channels live beside the padded input and the output.
+  void causal_convolution(int64_t in, int64_t out, int64_t held) {
+    weights_ += 27 * in * out + 2 * c_.latent_channels * in;
+    peak_ = std::max(
+        peak_, ((held + out) * frames_ + in * (frames_ + 2) + work_.convolution(in, out, frames_)) *
+                   plane_);
+    const int64_t normed = held * frames_ + in * (frames_ + 2) + work_.norm(in, frames_);
+    peak_ = std::max(peak_, normed * plane_);
+    caches_ += 2 * in * plane_;
   }
 
   const VaeConfig& c_;
@@ -82,34 +75,9 @@ class EncoderWalk {
     width_ = tile_.width;
     weights_ = 0;
     first_ = kept_ == 0;
-    const auto& widths = c_.block_out_channels;
-    causal_convolution({c_.in_channels, widths.front(), c_.in_channels});
-    int64_t in = widths.front();
-    for (size_t i = 0; i < widths.size(); ++i) {
-      for (int64_t j = 0; j < c_.layers_per_block; ++j) resnet(j == 0 ? in : widths[i], widths[i]);
-      if (i + 1 < widths.size()) downsample(widths[i], /*in_time=*/i < 2);
-      in = widths[i];
-    }
-    for (int i = 0; i < 2; ++i) resnet(in, in);
-    causal_convolution({in, 2 * c_.latent_channels, in});
+    walk_encoder(c_, *this);
   }
-  int64_t weights() const { return weights_; }
-  int64_t peak() const { return peak_; }
-
- private:
-  struct Convolution {
-    int64_t in;
-    int64_t out;
-    int64_t held;        // channels that live beside its padded input and its output
-    int64_t normed = 0;  // further ones until it begins
-  };
-  void causal_convolution(const Convolution& c) {
-    weights_ += 27 * c.in * c.out + 3 * c.in;
-    const int64_t padded = c.in * (frames_ + 2);
-    need((c.held + c.normed) * frames_ + padded + work_.norm(c.in, frames_));
-    if (first_) kept_ += 2 * c.in * plane();
-    need((c.held + c.out) * frames_ + padded + work_.convolution(c.in, c.out, frames_));
-  }
+  void begin(int64_t out) { causal_convolution({c_.in_channels, out, c_.in_channels}); }
   void resnet(int64_t in, int64_t out) {
     causal_convolution({in, out, /*held=*/in});
     causal_convolution({out, out, /*held=*/in, /*normed=*/out});
@@ -127,6 +95,24 @@ class EncoderWalk {
     weights_ += 9 * channels * channels;
     peak_ = std::max({peak_, kept_ + before + padded,
                       kept_ + padded + after + work_.frame_convolution(padded, after)});
+  }
+  void end(int64_t in) { causal_convolution({in, 2 * c_.latent_channels, in}); }
+  int64_t weights() const { return weights_; }
+  int64_t peak() const { return peak_; }
+
+ private:
+  struct Convolution {
+    int64_t in;
+    int64_t out;
+    int64_t held;        // channels that live beside its padded input and its output
+    int64_t normed = 0;  // further ones until it begins
+  };
+  void causal_convolution(const Convolution& c) {
+    weights_ += 27 * c.in * c.out + 3 * c.in;
+    const int64_t padded = c.in * (frames_ + 2);
+    need((c.held + c.normed) * frames_ + padded + work_.norm(c.in, frames_));
+    if (first_) kept_ += 2 * c.in * plane();
+    need((c.held + c.out) * frames_ + padded + work_.convolution(c.in, c.out, frames_));
   }
   int64_t plane() const { return height_ * width_; }
   // For one position of the plane.
@@ -160,7 +146,7 @@ VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, con
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   DecoderWalk walk(checkpoint.vae, largest_tile(layout),
                    temporal_chunks(latents.decoded())[0].size(), work);
-  walk.run();
+  walk_decoder(checkpoint.vae, walk);
   return {walk.weights(), walk.peak()};
 }
 
