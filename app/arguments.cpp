@@ -22,6 +22,21 @@ std::vector<std::string> normalized_arguments(int argc, const char* const* argv)
   return arguments;
 }
 
+std::string joined_names(const std::vector<std::string>& names) {
+  std::string joined;
+  for (const std::string& name : names) joined += (joined.empty() ? "" : ",") + name;
+  return joined;
+}
+
+std::string help_row(const std::vector<std::string>& names, const char* value, const char* help,
+                     size_t column) {
+  std::string row = "  ";
+  for (size_t i = 0; i < names.size(); ++i) row += (i > 0 ? ", " : "") + names[i];
+  if (value != nullptr) row += std::string(" ") + value;
+  row.resize(std::max(row.size() + 2, column), ' ');
+  return row + help + "\n";
+}
+
 int64_t parse_whole(const std::string& name, const std::string& text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

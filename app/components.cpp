@@ -96,24 +96,24 @@ Transformer& Components::transformer(LoraSet loras, const Monitor& monitor) {
   return *transformer_;
 }
 
-const VaeDecoder& Components::decoder() {
-  if (decoder_) return *decoder_;
+template <typename Half>
+const Half& Components::half_of_vae(std::optional<Half>& half, int64_t& loads,
+                                    std::string CheckpointIdentity::*part) {
+  if (half) return *half;
   end_stage();
   WeightMap weights(checkpoint_.dir / "vae", kStem);
-  decoder_.emplace(checkpoint_.vae, weights, dtype_, computer_.ops());
-  ++loads_.vae;
-  identify(&CheckpointIdentity::vae, weights.content_sha256());
-  return *decoder_;
+  half.emplace(checkpoint_.vae, weights, dtype_, computer_.ops());
+  ++loads;
+  identify(part, weights.content_sha256());
+  return *half;
+}
+
+const VaeDecoder& Components::decoder() {
+  return half_of_vae(decoder_, loads_.vae, &CheckpointIdentity::vae);
 }
 
 const VaeEncoder& Components::encoder() {
-  if (encoder_) return *encoder_;
-  end_stage();
-  WeightMap weights(checkpoint_.dir / "vae", kStem);
-  encoder_.emplace(checkpoint_.vae, weights, dtype_, computer_.ops());
-  ++loads_.vae_encoder;
-  identify(&CheckpointIdentity::vae_encoder, weights.content_sha256());
-  return *encoder_;
+  return half_of_vae(encoder_, loads_.vae_encoder, &CheckpointIdentity::vae_encoder);
 }
 
 }  // namespace cogvx::app

@@ -66,6 +66,9 @@ class Components {
     CheckpointIdentity identity;
     std::string source;
   };
+  template <typename Half>
+  const Half& half_of_vae(std::optional<Half>& half, int64_t& loads,
+                          std::string CheckpointIdentity::*part);
   void make_room();
   void check(const Expectation& expected, std::string CheckpointIdentity::*part) const;
   void identify(std::string CheckpointIdentity::*part, const std::string& found);

@@ -19,6 +19,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kHelpColumn = 42;
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -50,12 +52,6 @@ void set_option(const OptionSpec& spec, const std::string& text, Options& option
       spec.target);
 }
 
-std::string joined_names(const OptionSpec& spec) {
-  std::string names;
-  for (const std::string& name : spec.names) names += (names.empty() ? "" : ",") + name;
-  return names;
-}
-
 void build_parser(CLI::App& parser, Options& options) {
   parser.set_help_flag();
   for (const OptionSpec& spec : option_table()) {
@@ -64,15 +60,15 @@ void build_parser(CLI::App& parser, Options& options) {
       const auto set = [&options, member = *list](const std::vector<std::string>& texts) {
         options.*member = texts;
       };
-      option =
-          parser.add_option_function<std::vector<std::string>>(joined_names(spec), set, spec.help);
+      option = parser.add_option_function<std::vector<std::string>>(joined_names(spec.names), set,
+                                                                    spec.help);
       option->option_text(spec.value)->expected(1)->take_all();
     } else if (spec.value == nullptr) {
       option = parser.add_flag_callback(
-          joined_names(spec), [&] { set_option(spec, "", options); }, spec.help);
+          joined_names(spec.names), [&] { set_option(spec, "", options); }, spec.help);
     } else {
       const auto set = [&](const std::string& text) { set_option(spec, text, options); };
-      option = parser.add_option_function<std::string>(joined_names(spec), set, spec.help);
+      option = parser.add_option_function<std::string>(joined_names(spec.names), set, spec.help);
       option->option_text(spec.value)->take_last();
     }
     option->group(spec.group);
@@ -281,11 +277,7 @@ void print_help(std::ostream& out) {
   const char* group = "";
   for (const OptionSpec& spec : option_table()) {
     if (group != std::string(spec.group)) out << "\n" << (group = spec.group) << ":\n";
-    std::string left = "  ";
-    for (size_t i = 0; i < spec.names.size(); ++i) left += (i > 0 ? ", " : "") + spec.names[i];
-    if (spec.value != nullptr) left += std::string(" ") + spec.value;
-    left.resize(std::max<size_t>(left.size() + 2, 42), ' ');
-    out << left << spec.help << "\n";
+    out << help_row(spec.names, spec.value, spec.help, kHelpColumn);
   }
 }
 

@@ -16,6 +16,8 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps, features
 
+from goldens.noise import noise
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LANCZOS = Image.Resampling.LANCZOS
 SIZE = (7, 5)
@@ -24,16 +26,6 @@ RESIZES = [  # from, to
     (1, 1, 1, 1), (1, 1, 8, 5), (9, 7, 1, 1), (16, 12, 16, 12), (16, 12, 16, 30), (16, 12, 40, 12), (37, 23, 74, 46),
     (37, 23, 101, 67), (96, 64, 48, 32), (101, 67, 37, 23), (101, 67, 90, 5), (13, 97, 64, 33), (200, 3, 9, 48),
     (3, 200, 48, 9), (321, 241, 80, 48), (64, 64, 65, 63), (255, 257, 16, 256), (720, 480, 240, 160)]
-
-
-def noise(width, height, seed):
-    """Bytes [height, width, 3] of a linear congruential generator, made again in the test."""
-    values = np.empty(width * height * 3, np.uint8)
-    state = seed
-    for i in range(values.size):
-        state = (state * 1664525 + 1013904223) % 2**32
-        values[i] = state >> 24
-    return values.reshape(height, width, 3)
 
 
 def digest(image):

@@ -12,6 +12,8 @@ namespace {
 using O = CompareOptions;
 using Rows = std::vector<CompareOption>;
 
+constexpr size_t kHelpColumn = 24;
+
 constexpr char kHead[] =
     R"(cogvx-compare says of each TEST whether it holds the same bytes as REF, and if not, where they part and how far.
 
@@ -99,8 +101,7 @@ void build_parser(CLI::App& parser, CompareOptions& options) {
   parser.set_help_flag();
   parser.add_option("files", options.files);
   for (const CompareOption& option : compare_option_table()) {
-    std::string names;
-    for (const std::string& name : option.names) names += (names.empty() ? "" : ",") + name;
+    const std::string names = joined_names(option.names);
     if (option.value == nullptr) {
       parser.add_flag_callback(names, [&] { set_option(option, "", options); });
     } else {
@@ -147,11 +148,7 @@ void print_compare_help(std::ostream& out) {
   std::string group;
   for (const CompareOption& option : compare_option_table()) {
     if (group != option.group) out << "\n" << (group = option.group) << ":\n";
-    std::string left = "  ";
-    for (size_t i = 0; i < option.names.size(); ++i) left += (i > 0 ? ", " : "") + option.names[i];
-    if (option.value != nullptr) left += std::string(" ") + option.value;
-    left.resize(std::max<size_t>(left.size() + 2, 24), ' ');
-    out << left << option.help << "\n";
+    out << help_row(option.names, option.value, option.help, kHelpColumn);
   }
   out << kTail;
 }

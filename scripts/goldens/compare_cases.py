@@ -13,18 +13,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
+from goldens.noise import noise
+
 GROUP = "compare"
 WINDOW = 11  # of scikit-image's gaussian_weights with sigma 1.5: int(3.5 * 1.5 + 0.5) on each side
-
-
-def noise(width, height, seed):
-    """Bytes [height, width, 3] of a linear congruential generator, as in make_media_goldens.py."""
-    values = np.empty(width * height * 3, np.uint8)
-    state = seed
-    for i in range(values.size):
-        state = (state * 1664525 + 1013904223) % 2**32
-        values[i] = state >> 24
-    return values.reshape(height, width, 3)
 
 
 def clip(width, height, frames, seed):

@@ -18,12 +18,6 @@ namespace cogvx::test {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Flags = std::vector<std::string>;
-
-inline Flags with(Flags flags, const Flags& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
-}
 
 inline std::vector<json> objects_in(const std::string& out) {
   std::vector<json> objects;

@@ -23,12 +23,9 @@ using testing::StartsWith;
 class Doctor : public testing::Test {
  protected:
   Doctor() {
-    fs::create_directories(folder_ / "bin");
-    fs::create_directories(folder_ / "lib");
-    fs::copy_file(build_dir() / "app" / "cogvx-gen", folder_ / "bin" / "cogvx-gen");
-    fs::create_symlink(COGVX_FAKE_CUDA_PLUGIN, folder_ / "lib" / "libcogvx_cuda.so");
-    fs::create_symlink(COGVX_MOVING_NCCL, folder_ / "lib" / "libcogvx_nccl.so");
-    fs::create_symlink(COGVX_FAKE_NVML, folder_ / "lib" / "libnvidia-ml.so.1");
+    install_program(folder_.path(), {{"libcogvx_cuda.so", COGVX_FAKE_CUDA_PLUGIN},
+                                     {"libcogvx_nccl.so", COGVX_MOVING_NCCL},
+                                     {"libnvidia-ml.so.1", COGVX_FAKE_NVML}});
   }
 
   ProgramResult run(const std::vector<std::string>& arguments, const std::string& devices,

@@ -29,12 +29,9 @@ struct Scene {
 class GpuRun : public testing::Test {
  protected:
   GpuRun() {
-    fs::create_directories(folder_ / "bin");
-    fs::create_directories(folder_ / "lib");
-    fs::copy_file(build_dir() / "app" / "cogvx-gen", folder_ / "bin" / "cogvx-gen");
-    fs::create_symlink(COGVX_FAKE_CUDA_PLUGIN, folder_ / "lib" / "libcogvx_cuda.so");
-    fs::create_symlink(COGVX_FAKE_CUDA_OPS_PLUGIN, folder_ / "lib" / "libcogvx_cuda_ops.so");
-    fs::create_symlink(COGVX_MOVING_NCCL, folder_ / "lib" / "libcogvx_nccl.so");
+    install_program(folder_.path(), {{"libcogvx_cuda.so", COGVX_FAKE_CUDA_PLUGIN},
+                                     {"libcogvx_cuda_ops.so", COGVX_FAKE_CUDA_OPS_PLUGIN},
+                                     {"libcogvx_nccl.so", COGVX_MOVING_NCCL}});
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 

@@ -16,15 +16,9 @@ namespace cogvx::test {
 namespace {
 
 namespace fs = std::filesystem;
-using Flags = std::vector<std::string>;
 using Prepare = std::function<void(const Scene&)>;
 
 constexpr char kConfig[] = "transformer/config.json";
-
-Flags with(Flags flags, const Flags& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
-}
 
 // The command of a row that begins with an image; 9 frames of 64x64.
 const Flags kOfImage = {"--model", "{}/tiny", "--image", "{}/input"};

@@ -20,12 +20,6 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-using Flags = std::vector<std::string>;
-
-Flags with(Flags flags, const Flags& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
-}
 
 Flags demo(const Flags& more) {
   return with({"--model", demo_model(), "-p", kDemoPrompt, "--threads", "1", "--json"}, more);

@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Flags = std::vector<std::string>;
 
 struct TaskCase {
   const char* name;
@@ -32,11 +31,6 @@ void PrintTo(const TaskCase& c, std::ostream* out) { *out << c.name; }
 
 const Flags kPadded = {
     "--frames", "9", "--width", "64", "--height", "64", "--allow-untrained-size"};
-
-Flags with(Flags flags, const Flags& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
-}
 
 const TaskCase kCases[] = {
     {"ImageTo5b", "tiny-5b-i2v", "i2v", {"--image", "{}/a.png"}, 9},

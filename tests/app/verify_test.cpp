@@ -14,7 +14,6 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using Flags = std::vector<std::string>;
 
 class Verify : public testing::Test {
  protected:

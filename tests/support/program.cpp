@@ -15,6 +15,13 @@
 
 namespace cogvx::test {
 
+namespace fs = std::filesystem;
+
+Flags with(Flags flags, const Flags& more) {
+  flags.insert(flags.end(), more.begin(), more.end());
+  return flags;
+}
+
 Program::Program(const ProgramCall& call) {
   std::ofstream(folder_ / "in") << call.input;
   std::vector<std::string> words = {(build_dir() / "app" / call.program).string()};
@@ -70,6 +77,13 @@ ProgramResult run_and_act(const ProgramCall& call, const std::string& marker,
   Program program(call);
   if (program.wait_for(marker)) act(program);
   return program.wait();
+}
+
+void install_program(const fs::path& folder, const std::map<std::string, fs::path>& libraries) {
+  fs::create_directories(folder / "bin");
+  fs::create_directories(folder / "lib");
+  fs::copy_file(build_dir() / "app" / "cogvx-gen", folder / "bin" / "cogvx-gen");
+  for (const auto& [name, file] : libraries) fs::create_symlink(file, folder / "lib" / name);
 }
 
 std::string in_hostile_world(const std::string& variables) {

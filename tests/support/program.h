@@ -4,12 +4,17 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "tests/support/test_paths.h"
 
 namespace cogvx::test {
+
+using Flags = std::vector<std::string>;
+// The first with the others after them.
+Flags with(Flags flags, const Flags& more);
 
 struct ProgramResult {
   int exit_code = -1;  // 128 + signal where one ended it
@@ -53,6 +58,11 @@ ProgramResult run_cogvx_gen(const std::vector<std::string>& arguments,
 // Runs it, and `act` once `marker` stands in its standard error.
 ProgramResult run_and_act(const ProgramCall& call, const std::string& marker,
                           const std::function<void(const Program&)>& act);
+
+// A folder as an installed program has one: bin/cogvx-gen, a copy, and in lib/ links of these names
+// to these files, such as plugins that play a GPU.
+void install_program(const std::filesystem::path& folder,
+                     const std::map<std::string, std::filesystem::path>& libraries);
 
 // The shell line that runs it in the world of tests/support/hostile_world.cpp.
 std::string in_hostile_world(const std::string& variables);
