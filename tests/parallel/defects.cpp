@@ -13,12 +13,10 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 #include <mutex>
 #include <ostream>
-#include <thread>
 
 #include "core/base/random.h"
 #include "parallel/ownership.h"
@@ -234,29 +232,32 @@ class BatchedBranches final : public PassingOps {
   std::map<void*, std::pair<at::Tensor, at::Tensor>> raw_;
 };
 
-// Blends tiles as they arrive; the first ones take longest.
+// Blends tiles as they arrive: each rank's first one before any second, and of those the last
+// first.
 class TilesAsTheyArrive final : public PassingWork {
  public:
   struct Arrivals {
     std::mutex mutex;
-    std::vector<int64_t> order;
+    std::vector<std::pair<int64_t, int64_t>> order;  // the owner's how-manieth, minus the tile
   };
   TilesAsTheyArrive(WorkExchange& inner, std::shared_ptr<Arrivals> arrivals)
       : PassingWork(inner), arrivals_(std::move(arrivals)) {}
 
   std::vector<at::Tensor> run_tiles(std::span<const TileJob> jobs,
                                     const std::function<at::Tensor(int64_t)>& decode) override {
+    int64_t done = 0;
     std::vector<at::Tensor> tiles = inner_.run_tiles(jobs, [&](int64_t i) {
-      at::Tensor tile = decode(i);
-      std::this_thread::sleep_for(std::chrono::milliseconds(5 * (std::ssize(jobs) - i)));
-      const std::lock_guard lock(arrivals_->mutex);
-      arrivals_->order.push_back(i);
-      return tile;
+      {
+        const std::lock_guard lock(arrivals_->mutex);
+        arrivals_->order.emplace_back(done++, -i);
+      }
+      return decode(i);
     });
     if (tiles.empty()) return tiles;
     // A place takes the next one of its size.
+    std::sort(arrivals_->order.begin(), arrivals_->order.end());
     std::vector<at::Tensor> arrived;
-    for (const int64_t i : arrivals_->order) arrived.push_back(tiles[i]);
+    for (const auto& [turn, tile] : arrivals_->order) arrived.push_back(tiles[-tile]);
     arrivals_->order.clear();
     std::vector<at::Tensor> placed;
     for (const at::Tensor& place : tiles) {
