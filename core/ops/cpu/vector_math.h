@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/ops/cpu/storage.h"
+
 // Scalar functions written so that loops over them vectorise, and the storage types of row kernels.
 
 // A kernel is compiled once per instruction set and chosen at start-up (part of the Engine).
@@ -13,24 +15,8 @@
 #else
 #define COGVX_KERNEL __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
-#define COGVX_INLINE inline __attribute__((always_inline))
 
 namespace cogvx::cpu {
-
-struct Bf16 {
-  uint16_t bits;
-};
-
-COGVX_INLINE float load(float x) { return x; }
-COGVX_INLINE float load(Bf16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
-
-COGVX_INLINE void store(float& to, float x) { to = x; }
-// Round to nearest even; NaN stays NaN.
-COGVX_INLINE void store(Bf16& to, float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint32_t rounded = (bits + 0x7fffU + (bits >> 16 & 1U)) >> 16;
-  to.bits = static_cast<uint16_t>(x == x ? rounded : 0x7fc0U);
-}
 
 // e^x to about 1 ulp, 0 below -87.3, infinity above 88.7; NaN stays NaN.
 COGVX_INLINE float exp_f32(float x) {
