@@ -34,7 +34,7 @@ GpuRecord record_of(const CudaReport& report, int device, const MadeCudaOps& mad
 Computer::Computer(const Placement& placement, const Request& request, Ranks& ranks)
     : pool_(placement.threads), engine_(find_engine()) {
   if (placement.device == "cpu") {
-    ops_ = std::make_unique<CpuOps>(pool_);
+    ops_ = std::make_unique<CpuOps>(pool_, chosen_cpu_path());
   } else {
     compute_on_gpu(placement, request, ranks);
   }

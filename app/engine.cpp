@@ -5,16 +5,20 @@
 #include <torch/headeronly/version.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "app/model_kinds_data.h"
+#include "core/base/errors.h"
 
 namespace cogvx::app {
 namespace {
 
+constexpr const char* kCpuPathVariable = "COGVX_CPU_PATH";
 constexpr std::string_view kBitChangers[] = {"ATEN_CPU_CAPABILITY",  "ONEDNN_", "DNNL_",  "MKL_",
-                                             "NVIDIA_TF32_OVERRIDE", "CUBLAS",  "CUDNN_", "TORCH_"};
+                                             "NVIDIA_TF32_OVERRIDE", "CUBLAS",  "CUDNN_", "TORCH_",
+                                             kCpuPathVariable};
 
 std::map<std::string, std::string> bit_changing_environment() {
   std::map<std::string, std::string> found;
@@ -52,7 +56,23 @@ Engine find_engine() {
           .torch = TORCH_VERSION,
           .device = "cpu",
           .instruction_set = instruction_set(),
+          .cpu_path = cpu::path_name(chosen_cpu_path()),
           .environment = bit_changing_environment()};
+}
+
+cpu::CpuPath chosen_cpu_path() {
+  const std::vector<cpu::CpuPath> paths = cpu::supported_paths();
+  if (paths.empty())
+    throw DeviceError(
+        "this CPU lacks AVX2 and FMA, which cogvx computes with; take another machine");
+  const char* name = std::getenv(kCpuPathVariable);
+  if (name == nullptr || *name == '\0') return paths.back();
+  std::string known;
+  for (const cpu::CpuPath path : paths) {
+    if (cpu::path_name(path) == name) return path;
+    known += (known.empty() ? "" : ", ") + cpu::path_name(path);
+  }
+  throw UsageError(std::string(kCpuPathVariable) + " is '" + name + "'; this CPU has " + known);
 }
 
 std::filesystem::path program_folder() {
@@ -67,11 +87,9 @@ int available_cores() {
 }
 
 nlohmann::json engine_to_json(const Engine& engine) {
-  nlohmann::json json = {{"cogvx", engine.cogvx},
-                         {"torch", engine.torch},
-                         {"device", engine.device},
-                         {"instruction_set", engine.instruction_set},
-                         {"environment", engine.environment}};
+  nlohmann::json json = {{"cogvx", engine.cogvx},       {"torch", engine.torch},
+                         {"device", engine.device},     {"instruction_set", engine.instruction_set},
+                         {"cpu_path", engine.cpu_path}, {"environment", engine.environment}};
   if (engine.gpu) {
     json["gpu"] = {{"name", engine.gpu->name},
                    {"compute_capability", engine.gpu->compute_capability},

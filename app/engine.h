@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "core/ops/cpu/kernels.h"
+
 namespace cogvx::app {
 
 // The GPU that computes, with what decides bytes beside it.
@@ -26,13 +28,17 @@ struct Engine {
   std::string cogvx;
   std::string torch;
   std::string device;                              // "cpu" or "cuda"
-  std::string instruction_set;                     // what libtorch's kernels use, and what ours may
+  std::string instruction_set;                     // what libtorch's kernels use
+  std::string cpu_path;                            // what our own ones use on the CPU
   std::map<std::string, std::string> environment;  // set variables that can change bits
   std::optional<GpuRecord> gpu{};                  // with "cuda"
   bool operator==(const Engine&) const = default;
 };
 // With the CPU as its device.
 Engine find_engine();
+// The kernels to compute with on this CPU: its best, or those that COGVX_CPU_PATH names. Throws
+// UsageError or DeviceError.
+cpu::CpuPath chosen_cpu_path();
 
 // Where and how: decides time and memory only.
 struct Placement {

@@ -142,7 +142,7 @@ CpuSpeed measure_cpu(const Checkpoint& checkpoint, const CpuLoad& load) {
   // Beyond the cores, threads only take turns.
   const int threads = std::min(load.threads * load.processes, available_cores());
   ThreadPool pool(threads);
-  CpuOps ops(pool);
+  CpuOps ops(pool, chosen_cpu_path());
   LayerTrial layer(c, load.dtype, ops);
   const auto d = static_cast<double>(c.width());
   const auto fitting = static_cast<int64_t>(kTryFlops / (24 * d * d)) / kBlockRows * kBlockRows;

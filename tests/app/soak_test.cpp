@@ -14,6 +14,7 @@
 #include "core/text/tokenizer.h"
 #include "core/weights/weight_map.h"
 #include "io/video_writer.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/demo_run.h"
 
 // Many videos in one process, through the stages over lists of requests.
@@ -111,7 +112,7 @@ TEST(Soak, ManyVideosInOneProcessAreEqualAndLeaveMemoryAndFilesAsTheyWere) {
   const Checkpoint checkpoint = open_checkpoint(demo_model());
   const std::vector<Request> requests = make_requests(checkpoint);
   ThreadPool pool(2);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   std::vector<std::string> first;
   int64_t memory = 0, descriptors = 0;
   for (int i = 0; i < list_count(); ++i) {

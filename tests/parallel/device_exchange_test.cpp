@@ -11,6 +11,7 @@
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
 #include "tests/parallel/tiny_transformer.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/test_paths.h"
 
@@ -36,7 +37,7 @@ TEST_P(DeviceExchange, AnyNumberOfRanksGivesTheBytesOfOneHost) {
   for (const int ranks : {1, 2, 3, 5}) {
     test::run_ranks(ranks, [&](Group& group) {
       ThreadPool pool(1);
-      CpuOps cpu(pool);
+      CpuOps cpu(pool, test::cpu_path());
       test::FakeDeviceOps ops(cpu);
       WeightMap weights(folder.path(), "diffusion_pytorch_model");
       Transformer transformer(config, weights, at::kFloat, ops);

@@ -9,6 +9,7 @@
 #include "tests/parallel/recording_backend.h"
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
+#include "tests/support/cpu_path.h"
 
 namespace cogvx {
 namespace {
@@ -55,7 +56,7 @@ class OrderOfCalls : public testing::TestWithParam<MeshCase> {
   static void SetUpTestSuite() {
     checkpoint_ = std::make_unique<TinyCheckpoint>(kSetting.checkpoint, StoredDtype::kFp32);
     ThreadPool pool(1);
-    CpuOps ops(pool);
+    CpuOps ops(pool, test::cpu_path());
     IdentityExchange alone;
     OneWorker one;
     input_ = pipeline_input(**checkpoint_, kSetting);
@@ -79,7 +80,7 @@ TEST_P(OrderOfCalls, IsEqualOnAllRanksAndNoTwoGroupsAreUnderWayAtOnce) {
   run_mesh(mesh.cp, mesh.sp, [&](const MeshGroups& movers) {
     RankGroups groups(movers);
     ThreadPool pool(1);
-    CpuOps ops(pool);
+    CpuOps ops(pool, test::cpu_path());
     const auto exchange =
         make_shared_sequence(mesh.mode, *groups.sequence, {.head_groups = mesh.head_groups});
     MeshWork work({movers.mesh, *groups.world, *groups.sequence, *groups.branches});

@@ -9,6 +9,7 @@
 #include "core/weights/weight_map.h"
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/tiny_transformer.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/cuda_like_ops.h"
 #include "tests/support/test_paths.h"
 
@@ -38,7 +39,7 @@ class SilentGroup final : public Group {
 class DeviceShareOfARank : public testing::TestWithParam<SequenceMode> {
  protected:
   ThreadPool pool_{1};
-  CpuOps cpu_{pool_};
+  CpuOps cpu_{pool_, test::cpu_path()};
   FakeDeviceOps device_{cpu_};
 };
 

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "tests/parallel/thread_group.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -37,7 +38,7 @@ class EncodeOnAMesh : public testing::TestWithParam<EncodeSetting> {
   // Twelve tiles of unequal size.
   Encoded encode(WorkExchange& work, int threads) {
     ThreadPool pool(threads);
-    CpuOps ops(pool);
+    CpuOps ops(pool, test::cpu_path());
     const VaeEncoder encoder = load_vae_encoder(*checkpoint_, GetParam().dtype, ops);
     at::Generator generator = make_generator(3);
     const at::Tensor pixels =

@@ -10,6 +10,7 @@
 #include "tests/parallel/defects.h"
 #include "tests/parallel/mesh_pipeline.h"
 #include "tests/parallel/thread_group.h"
+#include "tests/support/cpu_path.h"
 
 namespace cogvx {
 namespace {
@@ -38,7 +39,7 @@ Outcome run_on(const Checkpoint& checkpoint, const PipelineInput& input, int cp,
     ProcessParts parts{.groups = groups,
                        .exchange = std::make_unique<UlyssesExchange>(groups.sequence),
                        .work = std::make_unique<MeshWork>(groups),
-                       .ops = std::make_unique<CpuOps>(pool),
+                       .ops = std::make_unique<CpuOps>(pool, test::cpu_path()),
                        .text_rows = input.request.max_text_tokens};
     if (plant != nullptr) plant(parts);
     const PipelineResult result =

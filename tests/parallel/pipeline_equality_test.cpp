@@ -8,6 +8,7 @@
 #include "tests/parallel/mesh_pipeline.h"
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
+#include "tests/support/cpu_path.h"
 
 namespace cogvx {
 namespace {
@@ -21,7 +22,7 @@ TEST_P(PipelineOnAMesh, EveryCpTimesSpGivesTheBytesOfOneProcess) {
   const TinyCheckpoint checkpoint(
       setting.checkpoint, setting.dtype == at::kFloat ? StoredDtype::kFp32 : StoredDtype::kBf16);
   ThreadPool pool(1);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   IdentityExchange alone;
   OneWorker one;
   const PipelineInput input = pipeline_input(*checkpoint, setting);
@@ -43,7 +44,7 @@ TEST_P(PipelineOnAMesh, EveryCpTimesSpGivesTheBytesOfOneProcess) {
     UnitLedger units;
     run_mesh(cp, sp, [&, mode = mode](const MeshGroups& groups) {
       ThreadPool own_pool(1);
-      CpuOps own_ops(own_pool);
+      CpuOps own_ops(own_pool, test::cpu_path());
       const auto exchange = make_shared_sequence(mode, groups.sequence);
       MeshWork work(groups);
       const auto agree = [&](const DenoiseState& state) {

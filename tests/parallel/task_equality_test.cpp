@@ -10,6 +10,7 @@
 #include "tests/parallel/mesh_pipeline.h"
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
+#include "tests/support/cpu_path.h"
 
 namespace cogvx {
 namespace {
@@ -102,7 +103,7 @@ class TaskOnAMesh : public testing::TestWithParam<TaskRow> {
 
   PipelineResult in_one_process() {
     ThreadPool pool(1);
-    CpuOps ops(pool);
+    CpuOps ops(pool, test::cpu_path());
     IdentityExchange alone;
     OneWorker one;
     return run_pipeline(*checkpoint_, input_, {alone, one, ops});
@@ -118,7 +119,7 @@ class TaskOnAMesh : public testing::TestWithParam<TaskRow> {
     std::vector<std::vector<UnitHash>> seen(mesh.cp * mesh.sp);
     run_mesh(mesh.cp, mesh.sp, [&](const MeshGroups& groups) {
       ThreadPool pool(1);
-      CpuOps ops(pool);
+      CpuOps ops(pool, test::cpu_path());
       const auto exchange = make_shared_sequence(mesh.mode, groups.sequence);
       MeshWork work(groups);
       PipelineResult made = run_pipeline(*checkpoint_, input_, {*exchange, work, ops});

@@ -15,6 +15,7 @@
 #include "core/transformer/tensor_list.h"
 #include "core/weights/safetensors.h"
 #include "core/weights/weight_map.h"
+#include "tests/support/cpu_path.h"
 
 namespace cogvx::test {
 namespace {
@@ -86,7 +87,7 @@ std::vector<at::Tensor> run_transformer(const std::filesystem::path& folder,
                                         int threads, SequenceExchange& exchange,
                                         const std::vector<ForwardInputs>& inputs) {
   ThreadPool pool(threads);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   WeightMap weights(folder, "diffusion_pytorch_model");
   Transformer transformer(config, weights, dtype, ops);
   std::vector<at::Tensor> predictions;

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "core/ops/cpu/gemm.h"
+#include "core/ops/cpu/packing.h"
 
 namespace cogvx::cpu {
 namespace {
@@ -24,66 +24,12 @@ struct Unit {
   int64_t rows;
 };
 
-// The running softmax of one query tile.
-struct SoftmaxState {
-  std::array<float, kBlockRows> maximum;
-  std::array<float, kBlockRows> sum;
-};
-
-// scores (rows of kKeyTile) -> probabilities relative to the new maximum, in T, zero-padded to
-// `padded` keys; rescales what `out` has gathered under the old maximum.
-template <typename T>
-COGVX_INLINE void softmax_tile_any(float* scores, int64_t rows, int64_t keys, int64_t padded,
-                                   float scale, SoftmaxState& state, T* probabilities, float* out,
-                                   int64_t width) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float* s = scores + r * kKeyTile;
-    float lanes[16];
-    for (float& lane : lanes) lane = state.maximum[r];
-    for (int64_t k = 0; k < keys; ++k) s[k] *= scale;
-    int64_t k = 0;
-    for (; k + 16 <= keys; k += 16) {
-      for (int64_t l = 0; l < 16; ++l) lanes[l] = s[k + l] > lanes[l] ? s[k + l] : lanes[l];
-    }
-    for (int64_t l = 0; k + l < keys; ++l) lanes[l] = s[k + l] > lanes[l] ? s[k + l] : lanes[l];
-    float maximum = lanes[0];
-    for (float lane : lanes) maximum = lane > maximum ? lane : maximum;
-
-    for (k = 0; k < keys; ++k) s[k] = exp_f32(s[k] - maximum);
-    float sums[16] = {};
-    for (k = 0; k + 16 <= keys; k += 16) {
-      for (int64_t l = 0; l < 16; ++l) sums[l] += s[k + l];
-    }
-    for (int64_t l = 0; k + l < keys; ++l) sums[l] += s[k + l];
-    float sum = 0;
-    for (float lane : sums) sum += lane;
-
-    T* p = probabilities + r * kKeyTile;
-    for (k = 0; k < keys; ++k) store(p[k], s[k]);
-    for (; k < padded; ++k) store(p[k], 0.0f);
-
-    const float shrink = exp_f32(state.maximum[r] - maximum);
-    state.sum[r] = state.sum[r] * shrink + sum;
-    state.maximum[r] = maximum;
-    for (int64_t e = 0; e < width; ++e) out[r * width + e] *= shrink;
-  }
-}
-COGVX_KERNEL void softmax_tile(float* scores, int64_t rows, int64_t keys, int64_t padded,
-                               float scale, SoftmaxState& state, float* probabilities, float* out,
-                               int64_t width) {
-  softmax_tile_any(scores, rows, keys, padded, scale, state, probabilities, out, width);
-}
-COGVX_KERNEL void softmax_tile(float* scores, int64_t rows, int64_t keys, int64_t padded,
-                               float scale, SoftmaxState& state, Bf16* probabilities, float* out,
-                               int64_t width) {
-  softmax_tile_any(scores, rows, keys, padded, scale, state, probabilities, out, width);
-}
-
 template <typename T>
 class Attention {
  public:
-  Attention(const at::Tensor& qkv_H3NE, at::Tensor& out_HNE)
-      : rows_(qkv_H3NE.size(2)),
+  Attention(const Kernels& kernels, const at::Tensor& qkv_H3NE, at::Tensor& out_HNE)
+      : kernels_(kernels),
+        rows_(qkv_H3NE.size(2)),
         width_(qkv_H3NE.size(3)),
         key_tiles_(ceil_div(rows_, kKeyTile)),
         scale_(static_cast<float>(1.0 / std::sqrt(static_cast<double>(width_)))),
@@ -115,7 +61,7 @@ class Attention {
     return {slot, q, out, std::min(kBlockRows, rows_ - row)};
   }
 
-  int64_t tile_size() const { return kKeyTile * width_; }
+  int64_t tile_size() const { return kKeyTile * padded_columns(width_); }
 
   void pack_heads(ThreadPool& pool, const std::map<int64_t, int64_t>& slot_of_head) {
     std::vector<int64_t> heads(slot_of_head.size());
@@ -129,40 +75,79 @@ class Attention {
           static_cast<const T*>(qkv_.const_data_ptr()) + heads[u / key_tiles_] * qkv_.stride(0);
       const T* k = head + qkv_.stride(1) + begin * qkv_.stride(2);
       const T* v = head + 2 * qkv_.stride(1) + begin * qkv_.stride(2);
-      pack_transposed(k, qkv_.stride(2), count, width_, keys_.data() + u * tile_size(), count);
-      pack_rows(v, qkv_.stride(2), count, width_, values_.data() + u * tile_size(), width_);
+      pack_transposed(k, qkv_.stride(2), count, width_, keys_.data() + u * tile_size());
+      pack_rows(v, qkv_.stride(2), count, width_, values_.data() + u * tile_size());
     });
   }
 
-  void compute(const Unit& unit) {
-    thread_local std::vector<float> scores(kBlockRows * kKeyTile);
-    thread_local std::vector<T> probabilities(kBlockRows * kKeyTile);
-    thread_local std::vector<float> gathered;
-    gathered.assign(kBlockRows * width_, 0.0f);
-    SoftmaxState state;
-    state.maximum.fill(-std::numeric_limits<float>::infinity());
-    state.sum.fill(0.0f);
+  // What a thread needs for one query tile.
+  struct Scratch {
+    std::vector<float> scores = std::vector<float>(kBlockRows * kKeyTile);
+    std::vector<T> probabilities = std::vector<T>(kBlockRows * kKeyTile);
+    std::vector<float> gathered;
+    std::array<float, kBlockRows> maximum;
+    std::array<float, kBlockRows> sum;
+    std::array<const T*, kBlockRows> q_rows;
+    std::array<const T*, kBlockRows> p_rows;
+  };
 
-    const auto* q = static_cast<const T*>(unit.q);
-    for (int64_t tile = 0; tile < key_tiles_; ++tile) {
-      const int64_t keys = std::min(kKeyTile, rows_ - tile * kKeyTile);
-      const int64_t padded = (keys + 1) / 2 * 2;
-      const int64_t offset = (unit.head * key_tiles_ + tile) * tile_size();
-      gemm_tile({unit.rows, keys, width_, qkv_.stride(2), keys, kKeyTile}, q, keys_.data() + offset,
-                scores.data(), /*add=*/false);
-      softmax_tile(scores.data(), unit.rows, keys, padded, scale_, state, probabilities.data(),
-                   gathered.data(), width_);
-      const int64_t depth = std::is_same_v<T, float> ? keys : padded;
-      gemm_tile({unit.rows, width_, depth, kKeyTile, width_, width_}, probabilities.data(),
-                values_.data() + offset, gathered.data(), /*add=*/true);
+  void compute(const Unit& unit) {
+    thread_local Scratch scratch;
+    const int64_t width = padded_columns(width_);
+    scratch.gathered.assign(kBlockRows * width, 0.0f);
+    scratch.maximum.fill(-std::numeric_limits<float>::infinity());
+    scratch.sum.fill(0.0f);
+    for (int64_t r = 0; r < kBlockRows; ++r) {
+      scratch.q_rows[r] =
+          static_cast<const T*>(unit.q) + std::min(r, unit.rows - 1) * qkv_.stride(2);
+      scratch.p_rows[r] = scratch.probabilities.data() + r * kKeyTile;
     }
-    gemm_done();
+    for (int64_t tile = 0; tile < key_tiles_; ++tile) attend(unit, tile, scratch);
     for (int64_t r = 0; r < unit.rows; ++r) {
       T* out = static_cast<T*>(unit.out) + r * out_.stride(1);
-      for (int64_t e = 0; e < width_; ++e) store(out[e], gathered[r * width_ + e] / state.sum[r]);
+      const float* gathered = scratch.gathered.data() + r * width;
+      const float share = 1.0f / scratch.sum[r];
+      for (int64_t e = 0; e < width_; ++e) store(out[e], gathered[e] * share);
     }
   }
 
+  void attend(const Unit& unit, int64_t tile, Scratch& scratch) {
+    const int64_t keys = std::min(kKeyTile, rows_ - tile * kKeyTile);
+    const int64_t width = padded_columns(width_);
+    const int64_t offset = (unit.head * key_tiles_ + tile) * tile_size();
+    kernels_.gemm(GemmCall<T>{.a_rows = scratch.q_rows.data(),
+                              .a_offset = 0,
+                              .b = keys_.data() + offset,
+                              .ldb = padded_columns(keys),
+                              .c = scratch.scores.data(),
+                              .ldc = kKeyTile,
+                              .m = unit.rows,
+                              .n = padded_columns(keys),
+                              .k = width_,
+                              .add = false});
+    kernels_.softmax(SoftmaxCall<T>{.scores = scratch.scores.data(),
+                                    .probabilities = scratch.probabilities.data(),
+                                    .ld = kKeyTile,
+                                    .rows = unit.rows,
+                                    .keys = keys,
+                                    .scale = scale_,
+                                    .maximum = scratch.maximum.data(),
+                                    .sum = scratch.sum.data(),
+                                    .gathered = scratch.gathered.data(),
+                                    .width = width});
+    kernels_.gemm(GemmCall<T>{.a_rows = scratch.p_rows.data(),
+                              .a_offset = 0,
+                              .b = values_.data() + offset,
+                              .ldb = width,
+                              .c = scratch.gathered.data(),
+                              .ldc = width,
+                              .m = unit.rows,
+                              .n = width,
+                              .k = std::is_same_v<T, float> ? keys : (keys + 1) / 2 * 2,
+                              .add = true});
+  }
+
+  const Kernels& kernels_;
   int64_t rows_;
   int64_t width_;
   int64_t key_tiles_;
@@ -175,14 +160,14 @@ class Attention {
 
 }  // namespace
 
-void attention(ThreadPool& pool, const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
-               at::Tensor& out_HNE) {
+void attention(ThreadPool& pool, const Kernels& kernels, const at::Tensor& qkv_H3NE,
+               std::span<const AttentionRun> runs, at::Tensor& out_HNE) {
   if (qkv_H3NE.stride(3) != 1 || out_HNE.stride(2) != 1)
     throw std::logic_error("attention: the last dim must be contiguous");
   if (qkv_H3NE.scalar_type() == at::kFloat) {
-    Attention<float>(qkv_H3NE, out_HNE).run(pool, runs);
+    Attention<float>(kernels, qkv_H3NE, out_HNE).run(pool, runs);
   } else {
-    Attention<Bf16>(qkv_H3NE, out_HNE).run(pool, runs);
+    Attention<Bf16>(kernels, qkv_H3NE, out_HNE).run(pool, runs);
   }
 }
 

@@ -13,8 +13,7 @@
 #include <type_traits>
 
 #include "core/ops/cpu/attention.h"
-#include "core/ops/cpu/gemm.h"
-#include "core/ops/cpu/row_kernels.h"
+#include "core/ops/cpu/linear.h"
 
 namespace cogvx {
 namespace {
@@ -56,12 +55,12 @@ void for_row_runs(ThreadPool& pool, int64_t rows, RowSplit split, const F& unit)
 }  // namespace
 
 LinearWeights CpuOps::pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) {
-  return cpu::pack_linear(weight_NK, bias_N);
+  return cpu::pack_linear(pool_, weight_NK, bias_N);
 }
 
 at::Tensor CpuOps::linear(const at::Tensor& x_RK, const LinearWeights& weights,
                           const LinearCall& call) {
-  return cpu::linear(pool_, x_RK, weights, call);
+  return cpu::linear(pool_, kernels_, x_RK, weights, call);
 }
 
 at::Tensor CpuOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
@@ -72,15 +71,15 @@ at::Tensor CpuOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& nor
     using T = decltype(type);
     for_row_runs(pool_, x_RD.size(0), split, [&](RowRange rows, bool is_text) {
       const int64_t offset = rows.begin * x_RD.size(1);
-      cpu::norm_rows(cpu::NormRows<T>{.x = data<T>(x_RD) + offset,
-                                      .y = static_cast<T*>(y_RD.mutable_data_ptr()) + offset,
-                                      .rows = rows.size(),
-                                      .width = x_RD.size(1),
-                                      .weight = data<float>(norm.weight),
-                                      .bias = data<float>(norm.bias),
-                                      .eps = static_cast<float>(norm.eps),
-                                      .scale = data<T>(is_text ? scale.text : scale.video),
-                                      .shift = data<T>(is_text ? shift.text : shift.video)});
+      kernels_.norm_rows(cpu::NormRows<T>{.x = data<T>(x_RD) + offset,
+                                          .y = static_cast<T*>(y_RD.mutable_data_ptr()) + offset,
+                                          .rows = rows.size(),
+                                          .width = x_RD.size(1),
+                                          .weight = data<float>(norm.weight),
+                                          .bias = data<float>(norm.bias),
+                                          .eps = static_cast<float>(norm.eps),
+                                          .scale = data<T>(is_text ? scale.text : scale.video),
+                                          .shift = data<T>(is_text ? shift.text : shift.video)});
     });
   });
   return y_RD;
@@ -92,7 +91,7 @@ void CpuOps::gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVector
     using T = decltype(type);
     for_row_runs(pool_, x_RD.size(0), split, [&](RowRange rows, bool is_text) {
       const int64_t offset = rows.begin * x_RD.size(1);
-      cpu::gated_add_rows(
+      kernels_.gated_add_rows(
           cpu::GatedAddRows<T>{.x = static_cast<T*>(x_RD.mutable_data_ptr()) + offset,
                                .y = data<T>(y_RD) + offset,
                                .gate = data<T>(is_text ? gate.text : gate.video),
@@ -115,7 +114,7 @@ void CpuOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& prepara
       for (int64_t part = 0; part < 3; ++part) {
         const NormWeights& norm = part == 0 ? preparation.norm_q : preparation.norm_k;
         for (int64_t head = 0; head < heads; ++head) {
-          cpu::head_rows(cpu::HeadRows<T>{
+          kernels_.head_rows(cpu::HeadRows<T>{
               .x = data<T>(qkv_R3D) + rows.begin * stride + (part * heads + head) * width,
               .x_stride = stride,
               .y = static_cast<T*>(qkv_H3RE.mutable_data_ptr()) + head * qkv_H3RE.stride(0) +
@@ -136,7 +135,7 @@ void CpuOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& prepara
 
 void CpuOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
                        at::Tensor& out_HNE) {
-  cpu::attention(pool_, qkv_H3NE, runs, out_HNE);
+  cpu::attention(pool_, kernels_, qkv_H3NE, runs, out_HNE);
 }
 
 at::Tensor CpuOps::rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/base/thread_pool.h"
+#include "core/ops/cpu/kernels.h"
 #include "core/ops/ops.h"
 
 namespace cogvx {
@@ -8,7 +9,7 @@ namespace cogvx {
 // Ops on fp32 or bf16 CPU tensors, units spread over a thread pool that must outlive it.
 class CpuOps final : public Ops {
  public:
-  explicit CpuOps(ThreadPool& pool) : pool_(pool) {}
+  CpuOps(ThreadPool& pool, cpu::CpuPath path) : pool_(pool), kernels_(cpu::kernels_of(path)) {}
 
   at::Device device() const override { return at::kCPU; }
   at::Tensor upload(const at::Tensor& host) override { return host; }
@@ -40,6 +41,7 @@ class CpuOps final : public Ops {
 
  private:
   ThreadPool& pool_;
+  const cpu::Kernels& kernels_;
 };
 
 }  // namespace cogvx

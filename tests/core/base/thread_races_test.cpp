@@ -12,6 +12,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "tests/support/cpu_path.h"
 
 namespace cogvx {
 namespace {
@@ -52,8 +53,8 @@ TEST(ThreadRaces, PoolsComeAndGo) {
 TEST(ThreadRaces, UnitsOfAnOperationWriteApartInOneTensor) {
   ThreadPool one(1);
   ThreadPool three(3);
-  CpuOps alone(one);
-  CpuOps shared(three);
+  CpuOps alone(one, test::cpu_path());
+  CpuOps shared(three, test::cpu_path());
   const at::Tensor x_RK = at::randn({300, 96});
   const at::Tensor weight_NK = at::randn({160, 96});
   const at::Tensor bias_N = at::randn({160});

@@ -1,6 +1,7 @@
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "tests/core/golden/golden_ops.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/passing_ops.h"
 
 namespace cogvx::test {
@@ -8,7 +9,7 @@ namespace {
 
 class OwnedCpuOps final : public PassingOps {
  public:
-  OwnedCpuOps() : PassingOps(static_cast<Ops&>(cpu_)), pool_(2), cpu_(pool_) {}
+  OwnedCpuOps() : PassingOps(static_cast<Ops&>(cpu_)), pool_(2), cpu_(pool_, test::cpu_path()) {}
 
  private:
   ThreadPool pool_;

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/cpu_path.h"
 #include "tests/support/tiny_models.h"
 
 // The promise of the whole program on a tiny scale: token ids to frames, any thread count, the same
@@ -40,7 +41,7 @@ Request make_request(const Checkpoint& checkpoint, at::ScalarType dtype) {
 
 Made make(const Checkpoint& checkpoint, at::ScalarType dtype, int threads) {
   ThreadPool pool(threads);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   const GoldenCase any = golden_cases("tiny-2b", "pipeline").front();
   const TextStates text{
       .prompt = encode_ids(checkpoint, any.output("prompt_ids"), dtype, ops),

@@ -22,6 +22,7 @@
 #include "core/ops/cuda/kernel_check.h"
 #include "core/ops/cuda/ops_factory.h"
 #include "core/ops/planner.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/fake_device.h"
 
 namespace {
@@ -47,7 +48,7 @@ class OwnedDeviceOps final : public test::PassingOps {
         planner_(std::move(planner)),
         kernels_(kernels),
         pool_(1),
-        cpu_(pool_),
+        cpu_(pool_, test::cpu_path()),
         device_(cpu_) {
     static std::atomic<int> made{0};
     second_ = made++ % 2 == 1;

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "tests/core/ops/ops_test_support.h"
+#include "tests/support/cpu_path.h"
 
 // The promise of the ops: their bytes do not depend on how many threads run their units.
 namespace cogvx {
@@ -124,7 +125,7 @@ std::vector<Call> all_calls() {
 
 at::Tensor with_threads(int threads, const Call& call, at::ScalarType dtype) {
   ThreadPool pool(threads);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   return call.run(ops, dtype);
 }
 

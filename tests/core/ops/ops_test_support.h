@@ -8,6 +8,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/golden.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -36,7 +37,7 @@ inline testing::AssertionResult close(const at::Tensor& found, const at::Tensor&
 
 class OpsTest : public testing::TestWithParam<at::ScalarType> {
  protected:
-  OpsTest() : pool_(2), ops_(pool_) {}
+  OpsTest() : pool_(2), ops_(pool_, test::cpu_path()) {}
   at::ScalarType dtype() const { return GetParam(); }
   at::Tensor own(const std::string& name, const std::vector<int64_t>& shape, double mean = 0,
                  double std = 1) const {

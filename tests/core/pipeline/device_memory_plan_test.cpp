@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/ops/sequential_offload.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/cuda_like_ops.h"
 #include "tests/support/tiny_models.h"
 
@@ -114,7 +115,7 @@ class DeviceMemoryPlan : public testing::Test {
   }
 
   ThreadPool pool_{2};
-  CpuOps cpu_{pool_};
+  CpuOps cpu_{pool_, test::cpu_path()};
   FakeDeviceOps device_{cpu_};
 };
 

@@ -10,6 +10,7 @@
 
 #include "core/base/errors.h"
 #include "core/ops/sequential_offload.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/tiny_models.h"
 
@@ -39,7 +40,7 @@ class OnADevice : public testing::TestWithParam<Setting> {
       : checkpoint_(GetParam().checkpoint,
                     dtype() == at::kFloat ? StoredDtype::kFp32 : StoredDtype::kBf16),
         pool_(2),
-        cpu_(pool_),
+        cpu_(pool_, test::cpu_path()),
         device_(cpu_),
         before_(device_traffic()) {}
 

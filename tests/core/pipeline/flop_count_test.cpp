@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/cpu_path.h"
 #include "tests/support/passing_ops.h"
 #include "tests/support/tiny_models.h"
 
@@ -46,7 +47,7 @@ class CountingOps final : public PassingOps {
 
 class FlopCount : public testing::TestWithParam<const char*> {
  protected:
-  FlopCount() : checkpoint_(GetParam()), pool_(1), cpu_(pool_), ops_(cpu_) {
+  FlopCount() : checkpoint_(GetParam()), pool_(1), cpu_(pool_, test::cpu_path()), ops_(cpu_) {
     request_.width = 8 * checkpoint_->transformer.sample_width;
     request_.height = 8 * checkpoint_->transformer.sample_height;
     request_.num_frames = checkpoint_->transformer.sample_frames;

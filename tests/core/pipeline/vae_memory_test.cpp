@@ -11,6 +11,7 @@
 #include "core/base/random.h"
 #include "core/pipeline/memory_plan.h"
 #include "core/vae/pixels.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -63,7 +64,7 @@ class VaeMemory : public testing::Test {
     release_free_memory();
     if (!reset_peak_resident()) return 0;
     ThreadPool pool(c.threads);
-    CpuOps ops(pool);
+    CpuOps ops(pool, test::cpu_path());
     run(checkpoint, request, ops);
     const auto found = static_cast<double>(peak_resident_bytes());
     const auto plan = static_cast<double>(plan_memory(checkpoint, request, c.threads).*planned);

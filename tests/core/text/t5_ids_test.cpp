@@ -5,6 +5,7 @@
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/text/t5_encoder.h"
 #include "tests/core/weights/weights_test_support.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/test_paths.h"
 
 namespace cogvx {
@@ -18,7 +19,7 @@ TEST(T5Ids, AnIdBeyondTheVocabularyIsADataErrorBeforeAnyWeightIsRead) {
   write_text(folder / "model.safetensors", safetensors_prefix({}, {}));
   WeightMap no_weights(folder.path(), "model");
   ThreadPool pool(1);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   const T5Config config{.vocab_size = 76};
   for (const int64_t id : {76, 32099, -1}) {
     EXPECT_THAT(

@@ -9,6 +9,7 @@
 #include "core/text/t5_encoder.h"
 #include "core/weights/safetensors.h"
 #include "tests/core/weights/weights_test_support.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/test_paths.h"
 
 // Names and shapes of T5 v1.1, from the specification's table (section 2.3).
@@ -59,7 +60,7 @@ void write_zeros(const TemporaryFolder& folder, const std::vector<StoredTensor>&
 void encode(const TemporaryFolder& folder, const T5Config& config) {
   WeightMap weights(folder.path(), "model");
   ThreadPool pool(1);
-  CpuOps ops(pool);
+  CpuOps ops(pool, test::cpu_path());
   encode_prompts({{1, 2, 3}}, config, weights, at::kBFloat16, ops, {});
 }
 

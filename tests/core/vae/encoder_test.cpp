@@ -12,6 +12,7 @@
 #include "core/base/errors.h"
 #include "core/weights/mapped_file.h"
 #include "core/weights/safetensors.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/tiny_models.h"
 
 namespace cogvx {
@@ -58,7 +59,7 @@ class VaeHalves : public testing::Test {
 
   TinyCheckpoint checkpoint_{"tiny-30x16"};
   ThreadPool pool_{1};
-  CpuOps ops_{pool_};
+  CpuOps ops_{pool_, test::cpu_path()};
 };
 
 TEST_F(VaeHalves, TheEncoderReadsNothingOfTheDecoder) {

@@ -6,6 +6,7 @@
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/pipeline/request.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/golden.h"
 
 namespace cogvx {
@@ -120,7 +121,7 @@ TEST(PlanTiles, NoLargerThanATileIsOnePiece) {
 class BlendTiles : public testing::Test {
  protected:
   ThreadPool pool_{1};
-  CpuOps ops_{pool_};
+  CpuOps ops_{pool_, test::cpu_path()};
 };
 
 // Tiles cut from one picture blend back into it: what overlaps is equal.

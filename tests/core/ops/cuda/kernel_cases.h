@@ -11,6 +11,7 @@
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/ops/cuda/kernel_calls.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/launch_emulator.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -85,7 +86,7 @@ inline std::string dtype_label(const testing::TestParamInfo<at::ScalarType>& inf
 
 class CudaKernels : public testing::TestWithParam<at::ScalarType> {
  protected:
-  CudaKernels() : pool_(1), ops_(pool_) {}
+  CudaKernels() : pool_(1), ops_(pool_, test::cpu_path()) {}
   at::Tensor own(const std::string& name, const std::vector<int64_t>& shape, double mean = 0,
                  double std = 1) const {
     return numbers(name, shape, GetParam(), mean, std);

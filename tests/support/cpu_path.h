@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "core/ops/cpu/kernels.h"
+
+namespace cogvx::test {
+
+// The kernels that tests compute with: COGVX_CPU_PATH's, as in cogvx-gen, or this CPU's best.
+inline cpu::CpuPath cpu_path() {
+  const char* name = std::getenv("COGVX_CPU_PATH");
+  if (name == nullptr) return cpu::supported_paths().back();
+  const auto path = cpu::find_path(name);
+  if (!path) throw std::runtime_error("COGVX_CPU_PATH names no path");
+  return *path;
+}
+
+}  // namespace cogvx::test
