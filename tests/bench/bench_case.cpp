@@ -18,6 +18,7 @@
 #include "core/vae/tiles.h"
 #include "core/weights/checkpoint.h"
 #include "tests/support/tiny_checkpoint.h"
+#include "tests/support/cpu_path.h"
 
 // Shape letters as in core/: L latent frames, C channels, Y X latent height and width; R rows, K
 // inputs, N outputs or rows of a sequence, H heads, E head dim.
@@ -47,7 +48,7 @@ struct Step {
   std::vector<at::Tensor> texts_TE{};  // unconditional, conditional
 
   Step(const CaseArguments& a, ThreadPool& pool)
-      : ops(pool),
+      : ops(pool, test::cpu_path()),
         checkpoint(open_checkpoint(a.text("checkpoint"))),
         weights(checkpoint.dir / "transformer", "diffusion_pytorch_model"),
         transformer(checkpoint.transformer, weights, a.dtype(), ops) {}
@@ -84,7 +85,7 @@ struct Decode {
   VaeDecoder decoder;
 
   Decode(const CaseArguments& a, ThreadPool& pool)
-      : ops(pool),
+      : ops(pool, test::cpu_path()),
         checkpoint(open_checkpoint(a.text("checkpoint"))),
         weights(checkpoint.dir / "vae", "diffusion_pytorch_model"),
         decoder(checkpoint.vae, weights, a.dtype(), ops) {}
@@ -107,7 +108,7 @@ BenchCase decode_case(const CaseArguments& a, ThreadPool& pool) {
 
 // Loads the encoder and encodes one prompt, as every video does once.
 BenchCase text_case(const CaseArguments& a, ThreadPool& pool) {
-  auto ops = std::make_shared<CpuOps>(pool);
+  auto ops = std::make_shared<CpuOps>(pool, test::cpu_path());
   const Checkpoint checkpoint = open_checkpoint(a.text("checkpoint"));
   std::vector<int64_t> ids(checkpoint.transformer.max_text_seq_length);
   for (size_t i = 0; i < ids.size(); ++i)
@@ -122,7 +123,7 @@ BenchCase text_case(const CaseArguments& a, ThreadPool& pool) {
 }
 
 BenchCase attention_case(const CaseArguments& a, ThreadPool& pool) {
-  auto ops = std::make_shared<CpuOps>(pool);
+  auto ops = std::make_shared<CpuOps>(pool, test::cpu_path());
   const int64_t rows = a.number("rows"), heads = a.number("heads"), width = 64;
   const at::Tensor qkv_H3NE = at::empty({heads, 3, rows, width}, a.dtype());
   int64_t part = 0;
@@ -141,7 +142,7 @@ BenchCase attention_case(const CaseArguments& a, ThreadPool& pool) {
 }
 
 BenchCase linear_case(const CaseArguments& a, ThreadPool& pool) {
-  auto ops = std::make_shared<CpuOps>(pool);
+  auto ops = std::make_shared<CpuOps>(pool, test::cpu_path());
   const int64_t rows = a.number("rows"), in = a.number("in"), out = a.number("out");
   const LinearWeights weights = ops->pack_linear(bench_input("weight", {out, in}, a.dtype()),
                                                  bench_input("bias", {out}, a.dtype()));
