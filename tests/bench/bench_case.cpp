@@ -17,8 +17,8 @@
 #include "core/transformer/transformer.h"
 #include "core/vae/tiles.h"
 #include "core/weights/checkpoint.h"
-#include "tests/support/tiny_checkpoint.h"
 #include "tests/support/cpu_path.h"
+#include "tests/support/tiny_checkpoint.h"
 
 // Shape letters as in core/: L latent frames, C channels, Y X latent height and width; R rows, K
 // inputs, N outputs or rows of a sequence, H heads, E head dim.

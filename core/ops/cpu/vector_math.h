@@ -1,8 +1,6 @@
 #pragma once
 
-#include <bit>
 #include <cstdint>
-#include <limits>
 
 #include "core/ops/cpu/storage.h"
 
@@ -36,13 +34,14 @@ COGVX_INLINE float exp_f32(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const auto exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRounder);
+  const auto exponent =
+      __builtin_bit_cast(int32_t, shifted) - __builtin_bit_cast(int32_t, kRounder);
   // Two factors, because 2^128 and 2^-127 do not fit one.
   const int32_t half = exponent >> 1;
-  const float scale1 = std::bit_cast<float>((half + 127) << 23);
-  const float scale2 = std::bit_cast<float>((exponent - half + 127) << 23);
+  const float scale1 = __builtin_bit_cast(float, (half + 127) << 23);
+  const float scale2 = __builtin_bit_cast(float, (exponent - half + 127) << 23);
   const float result = p * scale1 * scale2;
-  return x < -87.3f ? 0.0f : (x > 88.7f ? std::numeric_limits<float>::infinity() : result);
+  return x < -87.3f ? 0.0f : (x > 88.7f ? __builtin_inff() : result);
 }
 
 COGVX_INLINE float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }
