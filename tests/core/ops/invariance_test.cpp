@@ -3,7 +3,6 @@
 #include <functional>
 
 #include "tests/core/ops/ops_test_support.h"
-#include "tests/support/cpu_path.h"
 
 // The promise of the ops: their bytes do not depend on how many threads run their units.
 namespace cogvx {
@@ -29,6 +28,17 @@ at::Tensor run_linear(Ops& ops, at::ScalarType dtype, Activation activation) {
                                                 values("linear.bias", {330}, dtype));
   return ops.linear(values("linear.x", {300, 2050}, dtype), weights,
                     {.first_row = 192, .activation = activation});
+}
+
+at::Tensor run_add_linear(Ops& ops, at::ScalarType dtype) {
+  const LinearWeights weights = ops.pack_linear(values("linear.weight", {200, 330}, dtype),
+                                                values("linear.bias", {200}, dtype));
+  at::Tensor x = values("x", {300, 200}, dtype);
+  ops.add_linear(x, values("linear.x", {300, 330}, dtype), weights,
+                 {.linear = {.first_row = 192},
+                  .gate = vectors("gate", 200, dtype),
+                  .split = {.first_row = 192, .text_rows = 226}});
+  return x;
 }
 
 at::Tensor run_attention(Ops& ops, at::ScalarType dtype) {
@@ -78,6 +88,7 @@ std::vector<Call> all_calls() {
                      {.first_row = 0, .text_rows = 226});
          return x;
        }},
+      {"add_linear", run_add_linear},
       {"prepare_qkv", run_prepare_qkv},
       {"attention", run_attention},
       {"rms_norm",
@@ -123,13 +134,33 @@ std::vector<Call> all_calls() {
   };
 }
 
-at::Tensor with_threads(int threads, const Call& call, at::ScalarType dtype) {
-  ThreadPool pool(threads);
-  CpuOps ops(pool, test::cpu_path());
-  return call.run(ops, dtype);
+struct Setting {
+  at::ScalarType dtype;
+  cpu::CpuPath path;
+};
+
+std::vector<Setting> settings() {
+  std::vector<Setting> all;
+  for (const cpu::CpuPath path : cpu::supported_paths()) {
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) all.push_back({dtype, path});
+  }
+  return all;
 }
 
-class Invariance : public testing::TestWithParam<at::ScalarType> {};
+std::string label(const testing::TestParamInfo<Setting>& info) {
+  std::string name =
+      cpu::path_name(info.param.path) + (info.param.dtype == at::kFloat ? "Fp32" : "Bf16");
+  std::erase(name, '-');
+  return name;
+}
+
+at::Tensor with_threads(int threads, const Call& call, const Setting& setting) {
+  ThreadPool pool(threads);
+  CpuOps ops(pool, setting.path);
+  return call.run(ops, setting.dtype);
+}
+
+class Invariance : public testing::TestWithParam<Setting> {};
 
 TEST_P(Invariance, BytesOfEveryOpAreTheSameForAnyThreadCount) {
   for (const Call& call : all_calls()) {
@@ -141,7 +172,7 @@ TEST_P(Invariance, BytesOfEveryOpAreTheSameForAnyThreadCount) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, Invariance, testing::Values(at::kFloat, at::kBFloat16), dtype_label);
+INSTANTIATE_TEST_SUITE_P(Ops, Invariance, testing::ValuesIn(settings()), label);
 
 // The control: the same comparison catches libtorch's own threads. Which ops differ depends on the
 // machine; that some do is why the program has threads of its own.
