@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "parallel/bytes.h"
+#include "parallel/predicted_bytes.h"
 
 namespace cogvx {
 namespace {
@@ -136,7 +137,9 @@ class Planner {
 }  // namespace
 
 int head_groups(const SequenceShape& shape, int ranks) {
-  return shape.device.is_cpu() && ranks > 1 ? 2 : 1;
+  const bool worth = even_layer_bytes(SequenceMode::kUlysses, shape, ranks) >=
+                     static_cast<double>(kBytesWorthTwoGroups);
+  return shape.device.is_cpu() && worth ? 2 : 1;
 }
 
 UlyssesPlan plan_ulysses(const SequenceShape& shape, SequencePlace place, int head_groups) {

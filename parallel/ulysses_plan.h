@@ -12,8 +12,14 @@
 // is pure.
 namespace cogvx {
 
-// Groups of heads that travel one after another: several where their bytes can move while others
-// are computed.
+// What a rank must give away in a layer for two groups to be worth their while: that takes a
+// millisecond on one machine, half of which a second group hides; its further copies and operations
+// take a quarter of that.
+constexpr int64_t kBytesWorthTwoGroups = 1 << 20;
+
+// Groups of heads that travel one after another, so that the bytes of one move while another is
+// computed: two on CPUs with so much to move, else one. More would hide little more, and every call
+// of attention ends with threads that wait for the last.
 int head_groups(const SequenceShape& shape, int ranks);
 
 // What lies in a buffer of the exchange, in the order in which they are filled, each from the one

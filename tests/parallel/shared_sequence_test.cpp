@@ -227,6 +227,19 @@ TEST_P(SharedSequenceBy, CallsOutOfTurnAreRefused) {
   EXPECT_THROW(exchange.gather_rows(at::arange(6).view({3, 2}), {0, 65}), std::logic_error);
 }
 
+TEST(UlyssesExchange, TravelsInTwoGroupsWhereThereIsMuchToMove) {
+  const SequenceShape demo{.rows = 136, .heads = 4, .head_dim = 64, .dtype = at::kFloat};
+  const SequenceShape full{.rows = 17776, .heads = 30, .head_dim = 64, .dtype = at::kBFloat16};
+  SequenceShape on_gpu = full;
+  on_gpu.device = at::kCUDA;
+  for (const int ranks : {2, 7, 8}) {
+    EXPECT_EQ(head_groups(demo, ranks), 1);
+    EXPECT_EQ(head_groups(full, ranks), 2);
+    EXPECT_EQ(head_groups(on_gpu, ranks), 1);
+  }
+  EXPECT_EQ(head_groups(full, 1), 1);
+}
+
 TEST(UlyssesExchange, NoHeadGroupIsRefused) {
   SingleGroup group;
   EXPECT_THROW(UlyssesExchange(group, {.head_groups = 0}), UsageError);
