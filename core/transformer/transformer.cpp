@@ -215,30 +215,19 @@ at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::
 // x_nD -> own rows of what attention gives, before its output projection
 at::Tensor Transformer::attend(const TransformerBlock& block, const at::Tensor& x_nD,
                                const Modulation& m, RowSplit split, SequenceExchange& exchange) {
-  const auto groups = exchange.head_groups();
-  const int64_t width = config_.attention_head_dim;
   {
     const QkPreparation preparation{block.norm_q, block.norm_k, rotary_.cos, rotary_.sin};
-    const at::Tensor qkv_n3D = project_qkv(block, x_nD, m, split);
-    for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
-      at::Tensor send = exchange.send_buffer(g);
-      const at::Tensor group_qkv = qkv_n3D.view({-1, 3, config_.num_attention_heads, width})
-                                       .narrow(2, groups[g].begin, groups[g].size())
-                                       .reshape({-1, 3 * groups[g].size() * width});
-      ops_.prepare_qkv(group_qkv, preparation, split, send);
-      exchange.begin_to_heads(g);
-    }
+    at::Tensor send_H3nE = exchange.send_buffer();
+    ops_.prepare_qkv(project_qkv(block, x_nD, m, split), preparation, split, send_H3nE);
   }
-  for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
-    const at::Tensor qkv_h3NE = exchange.finish_to_heads(g);
-    at::Tensor out_hNE = exchange.attention_output(g);
-    ops_.attention(qkv_h3NE, exchange.runs(g), out_hNE);
-    exchange.begin_to_rows(g);
+  exchange.begin_to_heads();
+  for (int group = 0; group < exchange.head_groups(); ++group) {
+    const at::Tensor qkv_h3NE = exchange.finish_to_heads(group);
+    at::Tensor out_hNE = exchange.attention_output(group);
+    ops_.attention(qkv_h3NE, exchange.runs(group), out_hNE);
+    exchange.begin_to_rows(group);
   }
-  std::vector<at::Tensor> attended;
-  for (int g = 0; g < static_cast<int>(groups.size()); ++g)
-    attended.push_back(exchange.finish_to_rows(g));
-  return attended.size() == 1 ? attended[0] : at::cat(attended, /*dim=*/1);
+  return exchange.finish_to_rows();
 }
 
 at::Tensor Transformer::project_qkv(const TransformerBlock& block, const at::Tensor& x_nD,
