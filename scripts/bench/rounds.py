@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-from bench.cases import BOUNDS, BRGEMM
+from bench.cases import BRGEMM
 from bench.worker import BenchError, Worker
 
 
@@ -54,7 +54,7 @@ def measure(case, sides, repeats, folder: pathlib.Path, say=lambda text: None):
     finally:
         for worker in workers.values():
             worker.stop()
-    return {"case": case.name, "relative_l2": distance, "bound": BOUNDS[case.dtype], "load": os.getloadavg()[0], **results}
+    return {"case": case.name, "relative_l2": distance, "bound": case.bound, "load": os.getloadavg()[0], **results}
 
 
 def agreement(case, workers, folder):
@@ -65,9 +65,9 @@ def agreement(case, workers, folder):
         distance = workers["theirs"].ask(f"compare {ours}", "relative_l2")["relative_l2"]
     finally:
         ours.unlink(missing_ok=True)
-    if not distance <= BOUNDS[case.dtype]:  # also where it is NaN
+    if not distance <= case.bound:  # also where it is NaN
         raise BenchError(f"{case.name} is void: the results of both sides are {distance:.2g} apart (relative L2), "
-                         f"at most {BOUNDS[case.dtype]:.2g} is rounding in {case.dtype}")
+                         f"at most {case.bound:.2g} is rounding in {case.dtype}")
     return distance
 
 
