@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-from bench.cases import BOUNDS, BRGEMM
+from bench.cases import BRGEMM
 from bench.worker import BenchError, Worker
 
 
@@ -54,36 +54,21 @@ def measure(case, sides, repeats, folder: pathlib.Path, say=lambda text: None):
     finally:
         for worker in workers.values():
             worker.stop()
-    return {"case": case.name, "relative_l2": distance, "bound": BOUNDS[case.dtype], "load": os.getloadavg()[0], **results}
+    return {"case": case.name, "relative_l2": distance, "bound": case.bound, "load": os.getloadavg()[0], **results}
 
 
 def agreement(case, workers, folder):
-    """How far the two results are apart. Of brgemm and the linear layer this process is the judge."""
+    """How far the two results are apart."""
     ours = folder / f"{case.name}.bin"
     workers["ours"].ask(f"save {ours}", "saved")
     try:
-        if case.rival == "brgemm":
-            theirs = folder / f"{case.name}.rival.bin"
-            workers["theirs"].ask(f"save {theirs}", "saved")
-            distance = file_distance(ours, theirs)
-            theirs.unlink()
-        else:
-            distance = workers["theirs"].ask(f"compare {ours}", "relative_l2")["relative_l2"]
+        distance = workers["theirs"].ask(f"compare {ours}", "relative_l2")["relative_l2"]
     finally:
         ours.unlink(missing_ok=True)
-    if not distance <= BOUNDS[case.dtype]:  # also where it is NaN
+    if not distance <= case.bound:  # also where it is NaN
         raise BenchError(f"{case.name} is void: the results of both sides are {distance:.2g} apart (relative L2), "
-                         f"at most {BOUNDS[case.dtype]:.2g} is rounding in {case.dtype}")
+                         f"at most {case.bound:.2g} is rounding in {case.dtype}")
     return distance
-
-
-def file_distance(ours, theirs):
-    import numpy as np
-
-    a, b = (np.fromfile(path, dtype=np.float32) for path in (ours, theirs))
-    if a.size != b.size:
-        raise BenchError(f"{ours} holds {a.size} numbers, {theirs} {b.size}")
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
 def progress(text):

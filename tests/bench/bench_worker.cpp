@@ -1,4 +1,6 @@
-#include <ATen/core/Tensor.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/norm.h>
 
 #include <chrono>
 #include <exception>
@@ -14,9 +16,10 @@
 
 // One side of a comparison: loads one case, then does what standard input asks for, line by line,
 // and answers each with a line of JSON. scripts/bench/worker.py is at the other end.
-//   run        does the work once; its seconds
-//   peak       the most memory since loading
-//   save FILE  the last result as fp32 bytes
+//   run           does the work once; its seconds
+//   peak          the most memory since loading
+//   save FILE     the last result as fp32 bytes
+//   compare FILE  how far it is from one that was saved so: the relative L2
 namespace cogvx::bench {
 namespace {
 
@@ -36,11 +39,27 @@ int64_t resident_bytes() {
   return 0;
 }
 
-void save(const at::Tensor& result, const std::string& path) {
-  const at::Tensor plain = result.to(at::kFloat).contiguous();
+at::Tensor as_floats(const at::Tensor& result) {
+  if (!result.defined()) throw UsageError("there is no result yet; say run first");
+  return result.to(at::kFloat).contiguous();
+}
+
+void save(const at::Tensor& floats, const std::string& path) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());
+  file.write(static_cast<const char*>(floats.const_data_ptr()),
+             static_cast<std::streamsize>(floats.nbytes()));
   if (!file.flush()) throw OutputError(path + ": cannot be written");
+}
+
+double relative_l2(const at::Tensor& floats, const std::string& path) {
+  const auto size = static_cast<std::streamsize>(floats.nbytes());
+  at::Tensor saved = at::empty(floats.sizes(), floats.options());
+  std::ifstream file(path, std::ios::binary);
+  file.read(static_cast<char*>(saved.mutable_data_ptr()), size);
+  if (file.gcount() != size || file.peek() != std::ifstream::traits_type::eof())
+    throw DataError(path + ": holds another number of bytes than this side's result, " +
+                    std::to_string(size));
+  return ((saved - floats).norm() / floats.norm()).item<double>();
 }
 
 class Worker {
@@ -63,10 +82,14 @@ class Worker {
     } else if (line == "peak") {
       answer({{"peak_bytes", peak_resident_bytes()}, {"base_bytes", base_bytes_}});
     } else if (line.starts_with("save ")) {
-      save(case_.result ? case_.result() : result_, line.substr(5));
+      save(result(), line.substr(5));
       answer({{"saved", true}});
+    } else if (line.starts_with("compare ")) {
+      answer({{"relative_l2", relative_l2(result(), line.substr(8))}});
     } else {
-      throw UsageError("standard input says '" + line + "', wanted run, peak or save FILE");
+      throw UsageError("standard input says '" + line +
+                       "', wanted run, peak, save FILE or "
+                       "compare FILE");
     }
   }
 
@@ -77,6 +100,7 @@ class Worker {
     result_ = case_.iterate();
     answer({{"seconds", seconds_since(begin)}});
   }
+  at::Tensor result() const { return as_floats(case_.result ? case_.result() : result_); }
   static void answer(const json& value) { std::cout << value.dump() << std::endl; }
 
   ThreadPool pool_;
