@@ -6,6 +6,7 @@
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "tests/bench/bench_case.h"
+#include "tests/support/cpu_path.h"
 
 // What the micro-benchmarks share. Each runs one operation of the Ops interface at a size of 2B on
 // one thread; rates are counters, so that they can be put beside brgemm's of scripts/bench.sh.
@@ -13,7 +14,7 @@ namespace cogvx::bench {
 
 struct MicroOps {
   ThreadPool pool{1};
-  CpuOps cpu{pool};
+  CpuOps cpu{pool, test::cpu_path()};
   Ops& ops = cpu;
 };
 

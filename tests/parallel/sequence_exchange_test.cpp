@@ -15,6 +15,7 @@
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
 #include "tests/parallel/tiny_transformer.h"
+#include "tests/support/cpu_path.h"
 #include "tests/support/passing_ops.h"
 #include "tests/support/test_paths.h"
 
@@ -203,7 +204,7 @@ TEST(SequenceExchange, QueriesOfOtherRanksTilesAreNeverLookedAt) {
       for (int ranks : {4, 8}) {
         test::run_ranks(ranks, [&](Group& group) {
           ThreadPool pool(1);
-          CpuOps cpu(pool);
+          CpuOps cpu(pool, cpu_path());
           OtherQueriesLost ops(cpu);
           WeightMap weights(folder.path(), "diffusion_pytorch_model");
           Transformer transformer(config, weights, dtype, ops);
