@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -27,7 +28,7 @@ class Tools:
         """Its folder, named by what it is made of and made where it is not there."""
         maker = self.root / "scripts/make_random_checkpoint.py"
         folder = self.root / "out/bench" / name
-        recipe = " ".join(CHECKPOINTS[name]) + " " + str(maker.stat().st_mtime_ns)
+        recipe = " ".join([*CHECKPOINTS[name], hashlib.sha256(maker.read_bytes()).hexdigest()])
         stamp = folder / "recipe.txt"
         if not stamp.exists() or stamp.read_text() != recipe:
             subprocess.run([sys.executable, maker, *CHECKPOINTS[name], "--tokenizer",
@@ -37,7 +38,8 @@ class Tools:
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog="bench.sh", description="Ours beside diffusers, SDPA and brgemm, by turns.")
+    parser = argparse.ArgumentParser(prog="bench.sh", description="Ours beside diffusers, SDPA and brgemm, by turns.",
+                                     epilog="bench.sh --micro [GOOGLE BENCHMARK ARGUMENT...] times single operations of ours instead.")
     parser.add_argument("--only", nargs="+", metavar="CASE", default=[])
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds that count, instead of a case's own number")
     parser.add_argument("--threads", type=int, metavar="N", help="of both sides, instead of a case's own number")
@@ -79,8 +81,11 @@ def main():
     tools = Tools(root, root / options.build_dir)
     out = root / "out"
     cpu = machine.cpu()
-    print(f"{cpu['name']} (family {cpu['family']}, model {cpu['model']}), {cpu['cores']} cores, load {os.getloadavg()[0]:.2f}")
-    results, rows, pairs, words, failures = [], [], [], [], []
+    versions = machine.versions((root / "scripts/bench/requirements.txt").read_text())
+    print(f"{cpu['name']} (family {cpu['family']}, model {cpu['model']}), {cpu['cores']} cores, load {os.getloadavg()[0]:.2f}; "
+          f"torch {versions['torch']['found']}, diffusers {versions['diffusers']['found']}")
+    results, rows, pairs, failures = [], [], [], []
+    words = machine.off_pins(versions)
     for case in options.cases:
         if options.threads:
             case = dataclasses.replace(case, threads=options.threads)
@@ -96,7 +101,7 @@ def main():
         if isinstance(case, Demo):
             words += report.load_figures(case, result)
     words += report.anchor_lines(pairs, cpu)
-    record = {"cpu": cpu, "load_at_end": os.getloadavg()[0], "rows": rows, "results": results, "failures": failures}
+    record = {"cpu": cpu, "versions": versions, "load_at_end": os.getloadavg()[0], "rows": rows, "results": results, "failures": failures}
     (out / "bench.json").write_text(json.dumps(record, indent=1) + "\n")
     print("\n".join(report.table(rows) + words))
     (out / "bench.svg").write_text(plot.svg(rows, cpu["name"]))
