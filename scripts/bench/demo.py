@@ -36,13 +36,17 @@ def timed_run(command, events_of, stream, environment):
     process = subprocess.Popen([str(word) for word in command], env=environment, text=True,
                                **{stream: subprocess.PIPE, other: subprocess.DEVNULL})
     events, last = {}, ""
-    with getattr(process, stream) as lines:
-        for line in lines:
-            last = line.strip()
-            event = events_of(line)
-            if event:
-                events.setdefault(event, time.perf_counter() - begin)
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        with getattr(process, stream) as lines:
+            for line in lines:
+                last = line.strip()
+                event = events_of(line)
+                if event:
+                    events.setdefault(event, time.perf_counter() - begin)
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin
     if process.returncode != 0:
