@@ -28,18 +28,20 @@ class CudaLikeOps final : public PassingOps {
   at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) override {
     return formulas::gated_gelu(gate, up);
   }
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    const int64_t frames = x.size(1) - weights.weight.size(2) + 1;
-    const int64_t output = weights.weight.size(0) * frames * (x.size(2) / weights.stride) *
-                           (x.size(3) / weights.stride);
-    const at::Tensor workspace = at::empty({x.numel() + output}, x.options());
-    return inner_.convolution(x, weights);
+  at::Tensor convolution(ConvCall call, const ConvWeights& w) override {
+    const at::Tensor input = formulas::convolution_input(call, w);
+    const int64_t before = w.kernel.frames - 1, frames = input.size(1) - before;
+    const int64_t behind = w.stride - 1, height = input.size(2) - behind,
+                  width = input.size(3) - behind;
+    const int64_t output = w.out * frames * (height / w.stride) * (width / w.stride);
+    const at::Tensor workspace = at::empty({input.numel() + output}, input.options());
+    const at::Tensor x = input.narrow(1, before, frames).narrow(2, 0, height).narrow(3, 0, width);
+    const at::Tensor history = before > 0 ? input.narrow(1, 0, before) : at::Tensor();
+    const at::Tensor y = inner_.convolution({.x_CTYX = x, .history_CTYX = history}, w);
+    return formulas::convolution_result(call, y);
   }
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
     formulas::norm_silu(x, call, y);
-  }
-  at::Tensor upsample(const at::Tensor& x, bool in_time) override {
-    return formulas::upsample(x, in_time);
   }
 };
 

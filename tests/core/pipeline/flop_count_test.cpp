@@ -35,9 +35,9 @@ class CountingOps final : public PassingOps {
     flops.attention += 4 * q.size(0) * k.size(0) * q.size(1);
     return PassingOps::biased_attention(q, k, v, bias);
   }
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    at::Tensor y = PassingOps::convolution(x, weights);
-    convolved += 2 * (weights.weight.numel() / weights.weight.size(0)) * y.numel();
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override {
+    at::Tensor y = PassingOps::convolution(std::move(call), weights);
+    convolved += 2 * weights.in * weights.kernel.taps() * y.numel();
     return y;
   }
 
