@@ -38,24 +38,26 @@ at::Tensor causal_convolution(ConvCall call, const ConvWeights& conv, CausalCach
 
 ConvWeights VaeLayerLoader::convolution(const std::string& name, int64_t out, int64_t in,
                                         int64_t kernel) {
-  return ops_.pack_convolution(
-      weights_.take(part_ + name + ".weight", {out, in, kernel, kernel, kernel}, dtype_),
-      weights_.take(part_ + name + ".bias", {out}, dtype_), /*stride=*/1);
+  return packed(name, take(name + ".weight", {out, in, kernel, kernel, kernel}), /*stride=*/1);
 }
 
 ConvWeights VaeLayerLoader::frame_convolution(const std::string& name, int64_t channels,
                                               int64_t stride) {
-  return ops_.pack_convolution(
-      weights_.take(part_ + name + ".weight", {channels, channels, 3, 3}, dtype_).unsqueeze(2),
-      weights_.take(part_ + name + ".bias", {channels}, dtype_), stride);
+  return packed(name, take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2), stride);
 }
 
 NormWeights VaeLayerLoader::norm(const std::string& name, int64_t channels, double eps) {
-  return {norm_part(name + ".weight", channels), norm_part(name + ".bias", channels), eps};
+  return {ops_.upload(take(name + ".weight", {channels}).to(at::kFloat)),
+          ops_.upload(take(name + ".bias", {channels}).to(at::kFloat)), eps};
 }
 
-at::Tensor VaeLayerLoader::norm_part(const std::string& name, int64_t channels) {
-  return ops_.upload(weights_.take(part_ + name, {channels}, dtype_)).to(at::kFloat);
+at::Tensor VaeLayerLoader::take(const std::string& name, at::IntArrayRef shape) {
+  return weights_.take(part_ + name, shape, dtype_);
+}
+
+ConvWeights VaeLayerLoader::packed(const std::string& name, const at::Tensor& weight,
+                                   int64_t stride) {
+  return ops_.pack_convolution(weight, take(name + ".bias", {weight.size(0)}), stride);
 }
 
 }  // namespace cogvx

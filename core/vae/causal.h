@@ -42,7 +42,8 @@ class VaeLayerLoader {
   NormWeights norm(const std::string& name, int64_t channels, double eps);
 
  private:
-  at::Tensor norm_part(const std::string& name, int64_t channels);
+  at::Tensor take(const std::string& name, at::IntArrayRef shape);
+  ConvWeights packed(const std::string& name, const at::Tensor& weight, int64_t stride);
 
   std::string part_;
   WeightMap& weights_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/slow_conv3d_forward.h>
 
 #include "core/ops/formulas.h"
 #include "tests/support/fake_device.h"
@@ -28,17 +29,18 @@ class CudaLikeOps final : public PassingOps {
   at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) override {
     return formulas::gated_gelu(gate, up);
   }
+  ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                               int64_t stride) override {
+    return formulas::plain_convolution(upload(weight), upload(bias), stride);
+  }
   at::Tensor convolution(ConvCall call, const ConvWeights& w) override {
-    const at::Tensor input = formulas::convolution_input(call, w);
-    const int64_t before = w.kernel.frames - 1, frames = input.size(1) - before;
-    const int64_t behind = w.stride - 1, height = input.size(2) - behind,
-                  width = input.size(3) - behind;
-    const int64_t output = w.out * frames * (height / w.stride) * (width / w.stride);
-    const at::Tensor workspace = at::empty({input.numel() + output}, input.options());
-    const at::Tensor x = input.narrow(1, before, frames).narrow(2, 0, height).narrow(3, 0, width);
-    const at::Tensor history = before > 0 ? input.narrow(1, 0, before) : at::Tensor();
-    const at::Tensor y = inner_.convolution({.x_CTYX = x, .history_CTYX = history}, w);
-    return formulas::convolution_result(call, y);
+    const at::Tensor x = formulas::convolution_input(call, w).unsqueeze(0).contiguous();
+    const int64_t pad_y = w.padding(w.kernel.height), pad_x = w.padding(w.kernel.width);
+    const at::Tensor y =
+        at::slow_conv3d_forward(x, w.packed, {w.kernel.frames, w.kernel.height, w.kernel.width},
+                                w.bias, {1, w.stride, w.stride}, {0, pad_y, pad_x});
+    const at::Tensor workspace = at::empty({x.numel() + y.numel()}, x.options());
+    return formulas::convolution_result(call, y.squeeze(0));
   }
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
     formulas::norm_silu(x, call, y);
