@@ -37,7 +37,7 @@ struct Engine {
 // With the CPU as its device.
 Engine find_engine();
 // The kernels to compute with on this CPU: its best, or those that COGVX_CPU_PATH names. Throws
-// UsageError or DeviceError.
+// UsageError.
 cpu::CpuPath chosen_cpu_path();
 
 // Where and how: decides time and memory only.

@@ -152,6 +152,7 @@ PredictedBytes Ranks::predicted_bytes(const PassShape& pass, int64_t passes) con
                                                             pass.output_row_bytes)},
       // With two branches each is predicted in one half of the ranks, once per step.
       .branches = mesh_.cp == 2 ? passes * pass.video_rows.size() * pass.output_row_bytes : 0,
+      .split_heads = layers * split_head_bytes(mode_, pass.sequence, place),
       .attention_if_even =
           static_cast<double>(layers) * even_layer_bytes(mode_, pass.sequence, mesh_.sp)};
 }
@@ -164,7 +165,10 @@ std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicte
   };
   return "rank 0 gave " + megabytes(static_cast<double>(moved.sequence.attention)) +
          " to others for attention; with even shares the formula says " +
-         megabytes(predicted.attention_if_even);
+         megabytes(predicted.attention_if_even) +
+         (predicted.split_heads == 0 ? ""
+                                     : ", and k and v of heads that ranks share are " +
+                                           megabytes(static_cast<double>(predicted.split_heads)));
 }
 
 SequenceMode sequence_mode(const std::string& name) {

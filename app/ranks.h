@@ -49,10 +49,12 @@ PassShape pass_shape(const Request& request, const Checkpoint& checkpoint, at::D
 struct PredictedBytes {
   SequenceBytes exact;
   int64_t branches = 0;
+  int64_t split_heads = 0;       // of attention: k and v for further owners of split heads
   double attention_if_even = 0;  // the formula for rows and heads that divide evenly
 };
 
-// Both, for a line of text: what attention moved and what the formula says for even shares.
+// Both, for a line of text: what attention moved, what the formula says for even shares, and what
+// split heads add to it.
 std::string traffic_text(const BytesMoved& moved, const PredictedBytes& predicted);
 
 // The GPU on which this process computes.

@@ -69,6 +69,7 @@ json rank_report_to_json(const RankReport& report) {
           {"predicted_bytes_sent",
            {{"attention", report.predicted.exact.attention},
             {"gathered", report.predicted.exact.gathered},
+            {"attention_split_heads", report.predicted.split_heads},
             {"attention_if_even", report.predicted.attention_if_even}}}};
 }
 

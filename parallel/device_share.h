@@ -5,8 +5,8 @@
 
 namespace cogvx {
 
-// Rows, heads and exchange buffers of a rank among those that share a sequence; one group of heads.
-// The rest of the share is the caller's.
+// Rows, heads and exchange buffers of a rank among those that share a sequence. The rest of the
+// share is the caller's.
 DeviceShare sequence_share(SequenceMode mode, const SequenceShape& shape, SequencePlace place);
 
 }  // namespace cogvx

@@ -2,32 +2,23 @@
 
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
-
 #include "parallel/bytes.h"
 
 namespace cogvx {
 
-bool GatherExchange::under_way() const {
-  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) {
-    return part.to_heads.pending() || part.to_rows.pending();
-  });
+bool GatherExchange::under_way() const { return to_heads_.pending() || to_rows_.pending(); }
+
+void GatherExchange::share() {
+  runs_.clear();
+  for (int64_t head = 0; head < shape().heads && rows().size() > 0; ++head)
+    runs_.push_back({head, rows().begin / kBlockRows, ceil_div(rows().end, kBlockRows)});
+  qkv_3NHE_ = out_NHE_ = at::Tensor();
+  qkv_3NHE_ = at::empty({3, shape().rows, shape().heads, shape().head_dim}, values());
+  out_NHE_ = at::empty({shape().rows, shape().heads, shape().head_dim}, values());
 }
 
-void GatherExchange::share(std::span<const HeadGroup> groups) {
-  parts_.clear();
-  for (const HeadGroup& heads : groups) {
-    Part part;
-    for (int64_t head = 0; head < heads.size() && rows().size() > 0; ++head)
-      part.runs.push_back({head, rows().begin / kBlockRows, ceil_div(rows().end, kBlockRows)});
-    part.qkv_3NHE = at::empty({3, shape().rows, heads.size(), shape().head_dim}, values());
-    part.out_NHE = at::empty({shape().rows, heads.size(), shape().head_dim}, values());
-    parts_.push_back(std::move(part));
-  }
-}
-
-at::Tensor GatherExchange::send_buffer(int group) {
-  return parts_[group].qkv_3NHE.narrow(1, rows().begin, rows().size()).permute({2, 0, 1, 3});
+at::Tensor GatherExchange::send_buffer() {
+  return qkv_3NHE_.narrow(1, rows().begin, rows().size()).permute({2, 0, 1, 3});
 }
 
 void GatherExchange::gather(const at::Tensor& x_NHE) {
@@ -37,34 +28,29 @@ void GatherExchange::gather(const at::Tensor& x_NHE) {
   }
 }
 
-// Groups of ranks have no broadcast that is begun and finished later, and an all-to-all would need
-// a copy for each rank, so all of it moves in finish.
-void GatherExchange::begin_to_heads(int group) {
-  Part& part = parts_[group];
-  check_begin(part.to_heads);
-  part.to_heads = Transfer([this, qkv_3NHE = part.qkv_3NHE] {
-    gather(qkv_3NHE[1]);
-    gather(qkv_3NHE[2]);
+void GatherExchange::begin_to_heads() {
+  check_begin(to_heads_);
+  to_heads_ = Transfer([this] {
+    gather(qkv_3NHE_[1]);
+    gather(qkv_3NHE_[2]);
   });
 }
 
-at::Tensor GatherExchange::finish_to_heads(int group) {
-  parts_[group].to_heads.wait();
-  return parts_[group].qkv_3NHE.permute({2, 0, 1, 3});
+at::Tensor GatherExchange::finish_to_heads(int) {
+  to_heads_.wait();
+  return qkv_3NHE_.permute({2, 0, 1, 3});
 }
 
-at::Tensor GatherExchange::attention_output(int group) {
-  return parts_[group].out_NHE.permute({1, 0, 2});
+at::Tensor GatherExchange::attention_output(int) { return out_NHE_.permute({1, 0, 2}); }
+
+void GatherExchange::begin_to_rows(int) {
+  check_begin(to_rows_);
+  to_rows_ = Transfer([] {});
 }
 
-void GatherExchange::begin_to_rows(int group) {
-  check_begin(parts_[group].to_rows);
-  parts_[group].to_rows = Transfer([] {});
-}
-
-at::Tensor GatherExchange::finish_to_rows(int group) {
-  parts_[group].to_rows.wait();
-  return parts_[group].out_NHE.narrow(0, rows().begin, rows().size()).flatten(1);
+at::Tensor GatherExchange::finish_to_rows() {
+  to_rows_.wait();
+  return out_NHE_.narrow(0, rows().begin, rows().size()).flatten(1);
 }
 
 }  // namespace cogvx

@@ -53,7 +53,7 @@ std::vector<RowRange> deal_rows(int64_t rows, int ranks) {
 }
 
 HeadSplit head_split(at::Device device) {
-  return device.is_cpu() ? HeadSplit::kWhereIdle : HeadSplit::kNever;
+  return device.is_cpu() ? HeadSplit::kWhereItPays : HeadSplit::kNever;
 }
 
 std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks,
@@ -61,9 +61,9 @@ std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, 
   check_count("heads", heads, 0);
   check_count("tiles", tiles, 0);
   check_count("ranks", ranks, 1);
-  // A split head's keys and values go to each of its owners, so a head is split only where ranks
-  // would be idle otherwise.
-  const bool whole_heads = heads >= ranks || split == HeadSplit::kNever;
+  const int64_t spared = ceil_div(heads, ranks) * tiles - ceil_div(heads * tiles, ranks);
+  const bool whole_heads =
+      split == HeadSplit::kNever || (heads >= ranks && spared < kTilesWorthASplit);
   std::vector<std::vector<AttentionRun>> dealt;
   for (int rank = 0; rank < ranks; ++rank) {
     Share units{};

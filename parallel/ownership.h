@@ -12,20 +12,32 @@
 // units allow, the first ranks taking one more; a rank may own nothing; nothing is padded.
 namespace cogvx {
 
+// A rank among those that share a sequence.
+struct SequencePlace {
+  int rank = 0;
+  int ranks = 1;
+};
+
 // Rows of the joint sequence, one range per rank in order: whole blocks of kBlockRows, the last
 // block as short as it is. A rank without rows has an empty range where its rows would begin.
 std::vector<RowRange> deal_rows(int64_t rows, int ranks);
 
 // Whether a head may be shared by several ranks. A GPU's kernels give a head the same bytes only
 // where they see all of it.
-enum class HeadSplit { kWhereIdle, kNever };
+enum class HeadSplit { kWhereItPays, kNever };
 HeadSplit head_split(at::Device device);
 
-// Attention units (head, query tile), in head-major order, as runs per rank: whole heads when there
-// is one for every rank; else runs of tiles, so that every rank has work while units last, or,
-// where heads are not split, whole heads and ranks without.
+// Query tiles that the busiest rank must be spared before heads are split. A further owner of a
+// head receives its K and V and packs them, 2 N E elements, which takes about as long as it takes
+// to attend 6 tiles: 4 N E FLOP a row at 200 GFLOP/s a core, against bytes that move and are copied
+// at half a gigabyte a second.
+constexpr int64_t kTilesWorthASplit = 8;
+
+// Attention units (head, query tile), in head-major order, as runs per rank, a head at most once
+// in each: whole heads, or runs of tiles as even as can be where those spare the busiest rank
+// kTilesWorthASplit, or where ranks would have no head at all.
 std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks,
-                                                  HeadSplit split = HeadSplit::kWhereIdle);
+                                                  HeadSplit split = HeadSplit::kWhereItPays);
 
 // Rows that runs of query tiles and a row owner have in common; over several heads, their sum.
 RowRange common_rows(const AttentionRun& run, RowRange owned);

@@ -15,20 +15,22 @@ RowRange own_rows(const SequenceShape& shape, SequencePlace place) {
   return deal_rows(shape.rows, place.ranks)[place.rank];
 }
 
-// Vectors of head_dim elements: q, k, v of own rows for each head of every other rank, then the
-// results of own units that belong to others' rows.
+std::vector<std::vector<AttentionRun>> all_runs(const SequenceShape& shape, int ranks) {
+  return deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), ranks, head_split(shape.device));
+}
+
+// Vectors of head_dim elements: for each run of every other rank q of its rows and k and v of own
+// rows, then the results of own units that belong to others' rows.
 int64_t ulysses_vectors(const SequenceShape& shape, SequencePlace place) {
-  const auto units = deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), place.ranks,
-                                head_split(shape.device));
-  int64_t heads_of_others = 0;
-  for (int other = 0; other < place.ranks; ++other) {
-    if (other == place.rank || units[other].empty()) continue;
-    heads_of_others += units[other].back().head - units[other].front().head + 1;
-  }
+  const auto runs_of = all_runs(shape, place.ranks);
   const RowRange own = own_rows(shape, place);
-  const auto& runs = units[place.rank];
-  return 3 * own.size() * heads_of_others + common_rows(runs, {0, shape.rows}) -
-         common_rows(runs, own);
+  int64_t vectors = 0;
+  for (int other = 0; other < place.ranks; ++other) {
+    if (other == place.rank) continue;
+    vectors += common_rows(runs_of[other], own) + 2 * own.size() * std::ssize(runs_of[other]) +
+               common_rows(runs_of[place.rank], own_rows(shape, {other, place.ranks}));
+  }
+  return vectors;
 }
 
 }  // namespace
@@ -38,6 +40,17 @@ int64_t predicted_layer_bytes(SequenceMode mode, const SequenceShape& shape, Seq
                               ? ulysses_vectors(shape, place)
                               : 2 * own_rows(shape, place).size() * shape.heads * (place.ranks - 1);
   return vectors * shape.head_dim * element_bytes(shape);
+}
+
+int64_t split_head_bytes(SequenceMode mode, const SequenceShape& shape, SequencePlace place) {
+  if (mode != SequenceMode::kUlysses) return 0;
+  int64_t further_owners = 0;
+  const auto runs_of = all_runs(shape, place.ranks);
+  for (int other = 0; other < place.ranks; ++other) {
+    if (other == place.rank) continue;
+    for (const AttentionRun& run : runs_of[other]) further_owners += run.tile_begin > 0 ? 1 : 0;
+  }
+  return 2 * own_rows(shape, place).size() * further_owners * shape.head_dim * element_bytes(shape);
 }
 
 double even_layer_bytes(SequenceMode mode, const SequenceShape& shape, int ranks) {

@@ -3,20 +3,17 @@
 #include <cstdint>
 
 #include "core/transformer/sequence_exchange.h"
+#include "parallel/ownership.h"
 #include "parallel/shared_sequence.h"
 
-// What a rank gives to others, in bytes, from the shapes alone; one group of heads. Every function
-// is pure.
+// What a rank gives to others, in bytes, from the shapes alone, in however many groups its heads
+// travel. Every function is pure.
 namespace cogvx {
-
-// A rank among those that share a sequence.
-struct SequencePlace {
-  int rank = 0;
-  int ranks = 1;
-};
 
 // One layer's attention, exactly, however unevenly rows and heads are dealt.
 int64_t predicted_layer_bytes(SequenceMode mode, const SequenceShape& shape, SequencePlace place);
+// Of those, k and v for the second and further owners of split heads.
+int64_t split_head_bytes(SequenceMode mode, const SequenceShape& shape, SequencePlace place);
 // The formula for rows and heads that the ranks divide evenly: 4 N D (P - 1) / P^2 elements with
 // kUlysses, 2 N D (P - 1) / P with kGather.
 double even_layer_bytes(SequenceMode mode, const SequenceShape& shape, int ranks);

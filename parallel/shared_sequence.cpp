@@ -2,11 +2,9 @@
 
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
-#include "core/base/errors.h"
 #include "parallel/bytes.h"
 #include "parallel/gather_exchange.h"
 #include "parallel/ownership.h"
@@ -14,12 +12,8 @@
 
 namespace cogvx {
 
-SharedSequence::SharedSequence(Group& group, SharingOptions options)
-    : attention_(group), gathering_(group), options_(options), rows_of_(group.size()) {
-  if (options.head_groups < 1)
-    throw UsageError("sequence exchange: head groups are " + std::to_string(options.head_groups) +
-                     ", wanted 1 or more");
-}
+SharedSequence::SharedSequence(Group& group)
+    : attention_(group), gathering_(group), rows_of_(group.size()) {}
 
 void SharedSequence::begin_sequence(const SequenceShape& shape) {
   if (under_way())
@@ -28,11 +22,7 @@ void SharedSequence::begin_sequence(const SequenceShape& shape) {
   if (shape == shape_) return;
   shape_ = shape;
   rows_of_ = deal_rows(shape.rows, ranks());
-  head_groups_.clear();
-  const int64_t count = std::min(options_.head_groups, shape.heads);
-  for (int64_t g = 0; g < count; ++g)
-    head_groups_.push_back({g * shape.heads / count, (g + 1) * shape.heads / count});
-  share(head_groups_);
+  share();
 }
 
 void SharedSequence::check_begin(const Transfer& last) {
@@ -58,7 +48,7 @@ at::Tensor SharedSequence::gather_rows(const at::Tensor& x_rC, RowRange range) {
 
 std::unique_ptr<SharedSequence> make_shared_sequence(SequenceMode mode, Group& group,
                                                      SharingOptions options) {
-  if (mode == SequenceMode::kGather) return std::make_unique<GatherExchange>(group, options);
+  if (mode == SequenceMode::kGather) return std::make_unique<GatherExchange>(group);
   return std::make_unique<UlyssesExchange>(group, options);
 }
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <optional>
 #include <vector>
 
 #include "core/transformer/sequence_exchange.h"
@@ -19,9 +19,7 @@ enum class SequenceMode {
 };
 
 struct SharingOptions {
-  // Groups of heads that travel one after another; more of them let bytes move while attention is
-  // computed. Never more than there are heads.
-  int64_t head_groups = 1;
+  std::optional<int> head_groups{};  // of kUlysses; none: what the rule (ulysses_plan.h) says
 };
 
 // Bytes that a rank gave to others.
@@ -36,12 +34,10 @@ struct SequenceBytes {
 // nothing; a group of one moves them to itself. The group must outlive it.
 class SharedSequence : public SequenceExchange {
  public:
-  // Throws UsageError.
-  SharedSequence(Group& group, SharingOptions options);
+  explicit SharedSequence(Group& group);
 
   void begin_sequence(const SequenceShape& shape) final;
   RowRange rows() const final { return rows_of_[attention_.rank()]; }
-  std::span<const HeadGroup> head_groups() const final { return head_groups_; }
   at::Tensor gather_rows(const at::Tensor& x_rC, RowRange range) final;
 
   // Since construction.
@@ -50,8 +46,8 @@ class SharedSequence : public SequenceExchange {
  protected:
   // Whether a begin waits for its finish.
   virtual bool under_way() const = 0;
-  // Makes what the head groups of a new shape need; what the old ones needed goes first.
-  virtual void share(std::span<const HeadGroup> groups) = 0;
+  // Makes what a new shape needs; what the old one needed goes first.
+  virtual void share() = 0;
 
   // Throws std::logic_error where the transfer that was begun before was not finished.
   static void check_begin(const Transfer& last);
@@ -68,12 +64,11 @@ class SharedSequence : public SequenceExchange {
  private:
   CountingGroup attention_;
   CountingGroup gathering_;
-  SharingOptions options_;
   SequenceShape shape_;
   std::vector<RowRange> rows_of_;
-  std::vector<HeadGroup> head_groups_;
 };
 
+// Throws UsageError.
 std::unique_ptr<SharedSequence> make_shared_sequence(SequenceMode mode, Group& group,
                                                      SharingOptions options = {});
 

@@ -10,6 +10,7 @@ import math
 import pathlib
 import random
 import struct
+import zlib
 
 # What differs between the published models; `transformer` and `vae` go into their config.json. The scheduler is the one
 # that is recommended, which a model of fewer layers could not be known by.
@@ -131,10 +132,23 @@ def encoder_tensors(widths, layers_per_block):
     return tensors | norm("encoder.norm_out", inputs) | convolution("encoder.conv_out.conv", 32, inputs)
 
 
-def bf16_block(deviation, count=1 << 14):
-    """Random bf16 values as bytes; large tensors repeat the block."""
+def mean_and_deviation(name, shape):
+    """Norms near 1, queries and keys so long that the softmax has peaks and gates so open that what attention and
+    feed-forward do shows in the result: two programs that agree on these weights agree on those."""
+    if name.endswith((".norm_q.weight", ".norm_k.weight")):
+        return 1.6, 0.1
+    if len(shape) == 1 and name.endswith(".weight"):
+        return 1.0, 0.1
+    if name.endswith((".norm1.linear.bias", ".norm2.linear.bias")):
+        return 0.0, 0.6
+    fan_in = math.prod(shape[1:])
+    return 0.0, 0.5 / math.sqrt(fan_in) if fan_in > 1 else 0.1
+
+
+def bf16_block(mean, deviation, count=16381):
+    """Random bf16 values as bytes; large tensors repeat the block. A prime, so that no two rows of a tensor are equal."""
     generator = random.Random(7)
-    values = array.array("f", (generator.uniform(-1.7, 1.7) * deviation for _ in range(count)))
+    values = array.array("f", (mean + generator.uniform(-1.7, 1.7) * deviation for _ in range(count)))
     bits = array.array("I", values.tobytes())
     return array.array("H", (x >> 16 for x in bits)).tobytes()
 
@@ -150,9 +164,13 @@ def write_safetensors(path, tensors):
     blocks = {}
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for shape in tensors.values():
-            fan_in = math.prod(shape[1:]) if len(shape) > 1 else 1
-            block = blocks.setdefault(fan_in, bf16_block(0.5 / math.sqrt(fan_in) if fan_in > 1 else 0.1))
+        for name, shape in tensors.items():
+            kind = mean_and_deviation(name, shape)
+            if kind not in blocks:
+                blocks[kind] = bf16_block(*kind)
+            # From a place of its own, so that the layer of queries is not that of keys.
+            start = 2 * (zlib.crc32(name.encode()) % (len(blocks[kind]) // 2))
+            block = blocks[kind][start:] + blocks[kind][:start]
             left = 2 * math.prod(shape)
             while left > 0:
                 left -= file.write(block[:left])

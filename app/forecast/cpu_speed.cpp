@@ -73,10 +73,10 @@ class LayerTrial {
     at::Tensor send =
         at::empty({c_.num_attention_heads, 3, count, c_.attention_head_dim}, options_);
     ops_.prepare_qkv(qkv, {block_.norm_q, block_.norm_k, {}, {}}, split, send);
-    ops_.gated_add(x, ops_.linear(a, block_.to_out, {}), vectors, split);
+    ops_.add_linear(x, a, block_.to_out, {{}, vectors, split});
     a = ops_.modulated_norm(x, block_.norm1.norm, vectors, vectors, split);
     a = ops_.linear(a, block_.ff_in, {.activation = Activation::kGeluTanh});
-    ops_.gated_add(x, ops_.linear(a, block_.ff_out, {}), vectors, split);
+    ops_.add_linear(x, a, block_.ff_out, {{}, vectors, split});
   }
 
  private:

@@ -69,6 +69,13 @@ struct RowVectors {
   at::Tensor video;
 };
 
+// A linear layer whose result joins rows that are there, times the gate of the row's kind.
+struct GatedLinearCall {
+  LinearCall linear;
+  RowVectors gate;
+  RowSplit split;
+};
+
 // What q and k go through between projection and attention.
 struct QkPreparation {
   NormWeights norm_q;
@@ -158,6 +165,11 @@ class Ops {
   // x_RD += gate * y_RD, in place.
   virtual void gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
                          RowSplit split) = 0;
+  // x_RD += gate * linear(y_RK), in place. An Ops may leave out the rounding of what is between.
+  virtual void add_linear(at::Tensor& x_RD, const at::Tensor& y_RK, const LinearWeights& weights,
+                          const GatedLinearCall& call) {
+    gated_add(x_RD, linear(y_RK, weights, call.linear), call.gate, call.split);
+  }
   // Projected q|k|v of own rows -> LayerNorm over E on q and k, rotary positions on video rows,
   // written to qkv_H3RE (any strides, last dim contiguous).
   virtual void prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation,

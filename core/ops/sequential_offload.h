@@ -45,6 +45,10 @@ class SequentialOffload final : public Ops {
                  RowSplit split) override {
     inner_->gated_add(x_RD, y_RD, gate, split);
   }
+  void add_linear(at::Tensor& x_RD, const at::Tensor& y_RK, const LinearWeights& host,
+                  const GatedLinearCall& call) override {
+    inner_->add_linear(x_RD, y_RK, inner_->pack_linear(host.packed, host.bias), call);
+  }
   void prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation, RowSplit split,
                    at::Tensor& qkv_H3RE) override {
     inner_->prepare_qkv(qkv_R3D, preparation, split, qkv_H3RE);

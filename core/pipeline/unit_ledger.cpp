@@ -7,7 +7,7 @@ namespace cogvx {
 
 void UnitLedger::count_layer(SequenceExchange& exchange) {
   row_blocks += ceil_div(exchange.rows().size(), kBlockRows);
-  for (int group = 0; group < static_cast<int>(exchange.head_groups().size()); ++group) {
+  for (int group = 0; group < exchange.head_groups(); ++group) {
     for (const AttentionRun& run : exchange.runs(group))
       attention_tiles += run.tile_end - run.tile_begin;
   }

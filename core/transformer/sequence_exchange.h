@@ -20,17 +20,9 @@ struct SequenceShape {
   bool operator==(const SequenceShape&) const = default;
 };
 
-// Heads [begin, end) that travel together; several groups let one group's bytes move while another
-// is computed.
-struct HeadGroup {
-  int64_t begin = 0;
-  int64_t end = 0;
-  int64_t size() const { return end - begin; }
-};
-
 // The transformer's one seam to whoever shares the joint sequence with it: which rows are ours, and
 // how q, k, v get from rows to attention units and the result back. It only moves bytes. Small
-// letters: n own rows, h heads that arrive here.
+// letters: n own rows, h heads of a group that arrive here.
 class SequenceExchange {
  public:
   virtual ~SequenceExchange() = default;
@@ -40,22 +32,24 @@ class SequenceExchange {
   virtual void begin_sequence(const SequenceShape& shape) = 0;
   // Own rows: whole blocks of 64 (the last block of the sequence may be short); empty is legal.
   virtual RowRange rows() const = 0;
-  virtual std::span<const HeadGroup> head_groups() const = 0;
+  // Heads travel in groups, so that one group's bytes may move while another is computed.
+  virtual int head_groups() const = 0;
 
-  // Rows to heads. The caller fills send_buffer(g) = q, k, v of group g and own rows, as qkv_H3nE;
-  // begin lets it go; finish waits for all rows of the heads that arrive here, as qkv_h3NE.
-  virtual at::Tensor send_buffer(int group) = 0;
-  virtual void begin_to_heads(int group) = 0;
+  // Rows to heads. The caller fills the send buffer = q, k, v of own rows, as qkv_H3nE; begin lets
+  // all groups go; finish waits for the heads of one that arrive here, as qkv_h3NE: k and v of all
+  // rows, q of the runs' rows (what lies in its other rows is no number of anybody's).
+  virtual at::Tensor send_buffer() = 0;
+  virtual void begin_to_heads() = 0;
   virtual at::Tensor finish_to_heads(int group) = 0;
   // The attention units to be computed here, heads counted within finish_to_heads's h.
   virtual std::span<const AttentionRun> runs(int group) const = 0;
 
-  // Heads to rows. The caller fills the runs' rows of attention_output(g), out_hNE; finish gives
-  // own rows of the group's heads, side by side: o_nD with D = H_g * E (any row stride), there
-  // until send_buffer(g) is filled again.
+  // Heads to rows. The caller fills the runs' rows of attention_output(g), out_hNE; finish waits
+  // for all groups and gives own rows of all heads side by side, o_nD (any row stride), there until
+  // the send buffer is filled again.
   virtual at::Tensor attention_output(int group) = 0;
   virtual void begin_to_rows(int group) = 0;
-  virtual at::Tensor finish_to_rows(int group) = 0;
+  virtual at::Tensor finish_to_rows() = 0;
 
   // own rows of `range`, x_rC -> all rows of the range in order, on everyone.
   virtual at::Tensor gather_rows(const at::Tensor& x_rC, RowRange range) = 0;
@@ -66,19 +60,18 @@ class IdentityExchange final : public SequenceExchange {
  public:
   void begin_sequence(const SequenceShape& shape) override;
   RowRange rows() const override { return {0, shape_.rows}; }
-  std::span<const HeadGroup> head_groups() const override { return {&all_heads_, 1}; }
-  at::Tensor send_buffer(int group) override;
-  void begin_to_heads(int group) override;
+  int head_groups() const override { return 1; }
+  at::Tensor send_buffer() override;
+  void begin_to_heads() override;
   at::Tensor finish_to_heads(int group) override;
   std::span<const AttentionRun> runs(int group) const override;
   at::Tensor attention_output(int group) override;
   void begin_to_rows(int group) override;
-  at::Tensor finish_to_rows(int group) override;
+  at::Tensor finish_to_rows() override;
   at::Tensor gather_rows(const at::Tensor& x_rC, RowRange range) override;
 
  private:
   SequenceShape shape_;
-  HeadGroup all_heads_;
   std::vector<AttentionRun> runs_;
   at::Tensor qkv_H3NE_;
   at::Tensor out_NHE_;

@@ -212,34 +212,22 @@ at::Tensor Transformer::embed_patches(const at::Tensor& latents_LCYX, const at::
   return x_nD;
 }
 
-// x_nD -> own rows of the attention's output projection
+// x_nD -> own rows of what attention gives, before its output projection
 at::Tensor Transformer::attend(const TransformerBlock& block, const at::Tensor& x_nD,
                                const Modulation& m, RowSplit split, SequenceExchange& exchange) {
-  const auto groups = exchange.head_groups();
-  const int64_t width = config_.attention_head_dim;
   {
     const QkPreparation preparation{block.norm_q, block.norm_k, rotary_.cos, rotary_.sin};
-    const at::Tensor qkv_n3D = project_qkv(block, x_nD, m, split);
-    for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
-      at::Tensor send = exchange.send_buffer(g);
-      const at::Tensor group_qkv = qkv_n3D.view({-1, 3, config_.num_attention_heads, width})
-                                       .narrow(2, groups[g].begin, groups[g].size())
-                                       .reshape({-1, 3 * groups[g].size() * width});
-      ops_.prepare_qkv(group_qkv, preparation, split, send);
-      exchange.begin_to_heads(g);
-    }
+    at::Tensor send_H3nE = exchange.send_buffer();
+    ops_.prepare_qkv(project_qkv(block, x_nD, m, split), preparation, split, send_H3nE);
   }
-  for (int g = 0; g < static_cast<int>(groups.size()); ++g) {
-    const at::Tensor qkv_h3NE = exchange.finish_to_heads(g);
-    at::Tensor out_hNE = exchange.attention_output(g);
-    ops_.attention(qkv_h3NE, exchange.runs(g), out_hNE);
-    exchange.begin_to_rows(g);
+  exchange.begin_to_heads();
+  for (int group = 0; group < exchange.head_groups(); ++group) {
+    const at::Tensor qkv_h3NE = exchange.finish_to_heads(group);
+    at::Tensor out_hNE = exchange.attention_output(group);
+    ops_.attention(qkv_h3NE, exchange.runs(group), out_hNE);
+    exchange.begin_to_rows(group);
   }
-  std::vector<at::Tensor> attended;
-  for (int g = 0; g < static_cast<int>(groups.size()); ++g)
-    attended.push_back(exchange.finish_to_rows(g));
-  const at::Tensor o_nD = attended.size() == 1 ? attended[0] : at::cat(attended, /*dim=*/1);
-  return ops_.linear(o_nD, block.to_out, shared_call(split));
+  return exchange.finish_to_rows();
 }
 
 at::Tensor Transformer::project_qkv(const TransformerBlock& block, const at::Tensor& x_nD,
@@ -248,11 +236,11 @@ at::Tensor Transformer::project_qkv(const TransformerBlock& block, const at::Ten
   return ops_.linear(a_nD, block.to_qkv, shared_call(split));
 }
 
-at::Tensor Transformer::feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
-                                     const Modulation& m, RowSplit split) {
-  at::Tensor hidden = ops_.modulated_norm(x_nD, block.norm2.norm, m.shift, m.scale, split);
-  hidden = ops_.linear(hidden, block.ff_in, shared_call(split, Activation::kGeluTanh));
-  return ops_.linear(hidden, block.ff_out, shared_call(split));
+// x_nD -> own rows between the two feed-forward layers
+at::Tensor Transformer::feed_forward_hidden(const TransformerBlock& block, const at::Tensor& x_nD,
+                                            const Modulation& m, RowSplit split) {
+  const at::Tensor a_nD = ops_.modulated_norm(x_nD, block.norm2.norm, m.shift, m.scale, split);
+  return ops_.linear(a_nD, block.ff_in, shared_call(split, Activation::kGeluTanh));
 }
 
 void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
@@ -261,9 +249,11 @@ void Transformer::run_block(const TransformerBlock& block, at::Tensor& x_nD,
   const RowSplit split{.first_row = exchange.rows().begin, .text_rows = text_rows};
   const at::Tensor activated_time = at::silu(time_embedding);
   const Modulation m1 = modulate(block.norm1, activated_time, ops_);
-  ops_.gated_add(x_nD, attend(block, x_nD, m1, split, exchange), m1.gate, split);
+  ops_.add_linear(x_nD, attend(block, x_nD, m1, split, exchange), block.to_out,
+                  {shared_call(split), m1.gate, split});
   const Modulation m2 = modulate(block.norm2, activated_time, ops_);
-  ops_.gated_add(x_nD, feed_forward(block, x_nD, m2, split), m2.gate, split);
+  ops_.add_linear(x_nD, feed_forward_hidden(block, x_nD, m2, split), block.ff_out,
+                  {shared_call(split), m2.gate, split});
 }
 
 // Own video rows only: text rows have no output.

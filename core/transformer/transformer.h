@@ -97,8 +97,8 @@ class Transformer {
                          RowSplit split);
   at::Tensor attend(const TransformerBlock& block, const at::Tensor& x_nD, const Modulation& m,
                     RowSplit split, SequenceExchange& exchange);
-  at::Tensor feed_forward(const TransformerBlock& block, const at::Tensor& x_nD,
-                          const Modulation& m, RowSplit split);
+  at::Tensor feed_forward_hidden(const TransformerBlock& block, const at::Tensor& x_nD,
+                                 const Modulation& m, RowSplit split);
   void prepare_calls(int64_t text_rows, int64_t rows);
   // Of a layer that has every row of the sequence.
   LinearCall shared_call(RowSplit split, Activation activation = Activation::kNone) const;

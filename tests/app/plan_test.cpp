@@ -42,6 +42,11 @@ const PlanCase kCases[] = {
     {"OneProcess", nullptr, {"--steps", "2"}},
     {"Rows", nullptr, {"--steps", "2", "--sp", "2", "--vae-tile", "48x40"}},
     {"UnevenRows", nullptr, {"--steps", "2", "--sp", "3", "--vae-tile", "48x40"}},
+    // Three heads, of which two processes share one.
+    {"SplitHeads",
+     "tiny-2b",
+     {"--steps", "2", "--sp", "2", "--frames", "49", "--width", "192", "--height", "128",
+      "--vae-tile", "48x40", "--allow-untrained-size"}},
     {"Branches", nullptr, {"--steps", "2", "--cp", "2"}},
     {"Both", nullptr, {"--steps", "3", "--cp", "2", "--sp", "2", "--scheduler", "dpm"}},
     {"Gather", nullptr, {"--steps", "2", "--sp", "2", "--sp-mode", "gather", "--dtype", "bf16"}},

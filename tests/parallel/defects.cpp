@@ -35,14 +35,14 @@ class PassingExchange : public SequenceExchange {
   explicit PassingExchange(SequenceExchange& inner) : inner_(inner) {}
   void begin_sequence(const SequenceShape& shape) override { inner_.begin_sequence(shape); }
   RowRange rows() const override { return inner_.rows(); }
-  std::span<const HeadGroup> head_groups() const override { return inner_.head_groups(); }
-  at::Tensor send_buffer(int group) override { return inner_.send_buffer(group); }
-  void begin_to_heads(int group) override { inner_.begin_to_heads(group); }
+  int head_groups() const override { return inner_.head_groups(); }
+  at::Tensor send_buffer() override { return inner_.send_buffer(); }
+  void begin_to_heads() override { inner_.begin_to_heads(); }
   at::Tensor finish_to_heads(int group) override { return inner_.finish_to_heads(group); }
   std::span<const AttentionRun> runs(int group) const override { return inner_.runs(group); }
   at::Tensor attention_output(int group) override { return inner_.attention_output(group); }
   void begin_to_rows(int group) override { inner_.begin_to_rows(group); }
-  at::Tensor finish_to_rows(int group) override { return inner_.finish_to_rows(group); }
+  at::Tensor finish_to_rows() override { return inner_.finish_to_rows(); }
   at::Tensor gather_rows(const at::Tensor& x_rC, RowRange range) override {
     return inner_.gather_rows(x_rC, range);
   }
@@ -100,6 +100,19 @@ class ReplicatedText final : public PassingExchange {
   int copies_;
   int64_t rows_ = 0;
   at::Tensor out_hNE_;
+};
+
+// K and v of a head that ranks share reach its first owner alone.
+class SharedHeadSentOnce final : public PassingExchange {
+ public:
+  using PassingExchange::PassingExchange;
+  at::Tensor finish_to_heads(int group) override {
+    const at::Tensor qkv_h3NE = inner_.finish_to_heads(group);
+    for (const AttentionRun& run : inner_.runs(group)) {
+      if (run.tile_begin > 0) qkv_h3NE[run.head].narrow(0, 1, 2).zero_();
+    }
+    return qkv_h3NE;
+  }
 };
 
 // Shares are padded to one length, and the padding is cut from the end of all instead of from each.
@@ -342,6 +355,11 @@ const std::vector<Defect>& defects() {
        "step 1, branch without the prompt, prediction",
        [](ProcessParts& p) {
          p.exchange = std::make_unique<PaddedGather>(keep(p, p.exchange), p.groups.sequence);
+       }},
+      {"a shared head's keys and values sent once", "tiny-2b", 1, 4,
+       "step 1, branch without the prompt, layer 1, rows 128-191",
+       [](ProcessParts& p) {
+         p.exchange = std::make_unique<SharedHeadSentOnce>(keep(p, p.exchange));
        }},
       {"rotary positions shifted by the text length per chunk", "tiny-5b", 1, 2,
        "step 1, branch without the prompt, layer 1, rows 0-63",

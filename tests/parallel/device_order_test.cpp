@@ -42,7 +42,7 @@ struct MeshCase {
   int cp;
   int sp;
   SequenceMode mode;
-  int64_t head_groups = 1;
+  int head_groups = 1;
 };
 void PrintTo(const MeshCase& mesh, std::ostream* out) {
   *out << mesh.cp << "x" << mesh.sp << " " << name_of(mesh.mode) << ", head groups "

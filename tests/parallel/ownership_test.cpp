@@ -73,14 +73,39 @@ TEST(DealUnits, EveryHeadAndTileHasOneOwner) {
   }
 }
 
-TEST(DealUnits, HeadsStayWholeWhereThereIsOneForEveryRank) {
+bool whole_heads(const std::vector<std::vector<AttentionRun>>& dealt, int64_t tiles) {
+  return std::ranges::all_of(dealt, [&](const std::vector<AttentionRun>& runs) {
+    return std::ranges::all_of(runs, [&](const AttentionRun& run) {
+      return run.tile_begin == 0 && run.tile_end == tiles;
+    });
+  });
+}
+
+TEST(DealUnits, HeadsStayWholeWhereRanksDivideThem) {
+  for (int ranks : {1, 2, 3, 5, 6, 10, 15, 30}) {
+    const auto dealt = deal_units(30, 278, ranks);
+    EXPECT_TRUE(whole_heads(dealt, 278)) << ranks << " ranks";
+    for (const auto& runs : dealt) EXPECT_EQ(std::ssize(runs), 30 / ranks);
+  }
+}
+
+TEST(DealUnits, HeadsAreSplitWhereThatSparesTheBusiestRankEnough) {
+  for (int ranks : {4, 7, 8}) {
+    const auto dealt = deal_units(30, 278, ranks);
+    EXPECT_FALSE(whole_heads(dealt, 278)) << ranks << " ranks";
+    for (const auto& runs : dealt) EXPECT_LE(units_in(runs), ceil_div(int64_t{30} * 278, ranks));
+  }
+  // Three heads on two ranks: half a head is spared.
+  EXPECT_TRUE(whole_heads(deal_units(3, 2 * kTilesWorthASplit - 2, 2), 2 * kTilesWorthASplit - 2));
+  EXPECT_FALSE(whole_heads(deal_units(3, 2 * kTilesWorthASplit, 2), 2 * kTilesWorthASplit));
+}
+
+TEST(DealUnits, GpusKeepWholeHeads) {
+  EXPECT_EQ(head_split(at::kCUDA), HeadSplit::kNever);
   std::vector<int64_t> heads;
-  for (const auto& runs : deal_units(30, 278, 8)) {
+  for (const auto& runs : deal_units(30, 278, 8, HeadSplit::kNever)) {
     heads.push_back(std::ssize(runs));
-    for (const AttentionRun& run : runs) {
-      EXPECT_EQ(run.tile_begin, 0);
-      EXPECT_EQ(run.tile_end, 278);
-    }
+    EXPECT_TRUE(whole_heads({runs}, 278));
   }
   EXPECT_EQ(heads, (std::vector<int64_t>{4, 4, 4, 4, 4, 4, 3, 3}));
 }

@@ -3,7 +3,9 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -23,10 +25,12 @@ constexpr RowRange kVideo{37, 5000};
 
 // The transfers of one layer; what the bytes are does not matter.
 void move_layer(SequenceExchange& exchange) {
-  exchange.begin_to_heads(0);
-  exchange.finish_to_heads(0);
-  exchange.begin_to_rows(0);
-  exchange.finish_to_rows(0);
+  exchange.begin_to_heads();
+  for (int group = 0; group < exchange.head_groups(); ++group) {
+    exchange.finish_to_heads(group);
+    exchange.begin_to_rows(group);
+  }
+  exchange.finish_to_rows();
 }
 
 class PredictedBytesOf : public testing::TestWithParam<SequenceMode> {};
@@ -69,17 +73,85 @@ TEST_P(PredictedBytesOf, AreTheFormulasWhereEverythingDivides) {
   }
 }
 
-TEST_P(PredictedBytesOf, AddUpToTheFormulasAsLongAsHeadsAreWhole) {
-  // 2B at full size on 8: unevenness moves bytes from rank to rank and hardly adds any.
-  const SequenceShape shape{.rows = 17776, .heads = 30, .head_dim = 64, .dtype = at::kBFloat16};
-  double all = 0;
-  for (int rank = 0; rank < 8; ++rank)
-    all += static_cast<double>(predicted_layer_bytes(GetParam(), shape, {rank, 8}));
-  EXPECT_NEAR(all / (8 * even_layer_bytes(GetParam(), shape, 8)), 1.0, 0.001);
-}
-
 INSTANTIATE_TEST_SUITE_P(Modes, PredictedBytesOf, testing::ValuesIn(kSequenceModes),
                          [](const auto& mode) { return name_of(mode.param); });
+
+// What attention needs, counted one vector at a time: q of a row and its result move where the row
+// and the tile have different owners, k and v of a row to every owner of the head but the row's.
+struct NeededVectors {
+  int64_t once = 0;     // with k and v to the first owner of each head
+  int64_t further = 0;  // k and v to its other owners
+};
+NeededVectors needed_vectors(const SequenceShape& shape, int ranks) {
+  const int64_t tiles = ceil_div(shape.rows, kBlockRows);
+  const auto units = deal_units(shape.heads, tiles, ranks);
+  std::vector<int> row_owner(shape.rows);
+  for (int rank = 0; rank < ranks; ++rank) {
+    const RowRange own = deal_rows(shape.rows, ranks)[rank];
+    std::fill(row_owner.begin() + own.begin, row_owner.begin() + own.end, rank);
+  }
+  NeededVectors needed;
+  for (int64_t head = 0; head < shape.heads; ++head) {
+    std::vector<int> owners, tile_owner(tiles);
+    for (int rank = 0; rank < ranks; ++rank) {
+      for (const AttentionRun& run : units[rank]) {
+        if (run.head != head) continue;
+        owners.push_back(rank);
+        for (int64_t tile = run.tile_begin; tile < run.tile_end; ++tile) tile_owner[tile] = rank;
+      }
+    }
+    for (int64_t row = 0; row < shape.rows; ++row) {
+      if (tile_owner[row / kBlockRows] != row_owner[row]) needed.once += 2;
+      if (owners[0] != row_owner[row]) needed.once += 2;
+      for (size_t i = 1; i < owners.size(); ++i)
+        if (owners[i] != row_owner[row]) needed.further += 2;
+    }
+  }
+  return needed;
+}
+
+TEST(PredictedBytes, AreWhatAttentionNeedsAndTheKeysAndValuesOfSplitHeadsAndNoMore) {
+  for (const int64_t heads : {30, 5, 3}) {
+    for (const int64_t rows : {64 * 3 + 1, 4276, 17776}) {
+      const SequenceShape shape{.rows = rows, .heads = heads, .head_dim = 64};
+      for (const int ranks : {1, 2, 3, 4, 7, 8}) {
+        SCOPED_TRACE(std::to_string(heads) + " heads, " + std::to_string(rows) + " rows on " +
+                     std::to_string(ranks));
+        int64_t all = 0, further = 0;
+        for (int rank = 0; rank < ranks; ++rank) {
+          all += predicted_layer_bytes(SequenceMode::kUlysses, shape, {rank, ranks});
+          further += split_head_bytes(SequenceMode::kUlysses, shape, {rank, ranks});
+        }
+        constexpr int64_t kVectorBytes = 64 * sizeof(float);
+        const NeededVectors needed = needed_vectors(shape, ranks);
+        EXPECT_EQ(further, needed.further * kVectorBytes);
+        EXPECT_EQ(all - further, needed.once * kVectorBytes);
+      }
+    }
+  }
+}
+
+TEST(PredictedBytes, AddUpToTheFormulaAndTheKeysAndValuesOfSplitHeads) {
+  // 2B at full size: unevenness moves bytes from rank to rank and hardly adds any.
+  const SequenceShape shape{.rows = 17776, .heads = 30, .head_dim = 64, .dtype = at::kBFloat16};
+  for (const SequenceMode mode : kSequenceModes) {
+    for (const int ranks : {2, 3, 4, 7, 8}) {
+      double all = 0, further = 0;
+      for (int rank = 0; rank < ranks; ++rank) {
+        all += static_cast<double>(predicted_layer_bytes(mode, shape, {rank, ranks}));
+        further += static_cast<double>(split_head_bytes(mode, shape, {rank, ranks}));
+      }
+      const double formula = ranks * even_layer_bytes(mode, shape, ranks);
+      std::printf("%s on %d ranks: the formula and %.1f %% for split heads, %.2f %% off\n",
+                  name_of(mode), ranks, 100 * further / formula,
+                  100 * ((all - further) / formula - 1));
+      EXPECT_NEAR((all - further) / formula, 1.0, 0.01);
+      if (30 % ranks == 0) {
+        EXPECT_EQ(further, 0);
+      }
+    }
+  }
+}
 
 TEST(PredictedBytes, TheFormulasAreThoseOfTheDesign) {
   // 2B, two ranks, bf16: 4 N D / 4 and 2 N D / 2 elements.

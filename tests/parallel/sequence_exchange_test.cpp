@@ -3,13 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "core/base/thread_pool.h"
+#include "core/ops/cpu/cpu_ops.h"
+#include "core/transformer/transformer.h"
+#include "core/weights/weight_map.h"
 #include "parallel/ownership.h"
 #include "tests/parallel/sequence_modes.h"
 #include "tests/parallel/thread_group.h"
 #include "tests/parallel/tiny_transformer.h"
+#include "tests/support/cpu_path.h"
+#include "tests/support/passing_ops.h"
 #include "tests/support/test_paths.h"
 
 namespace cogvx {
@@ -45,16 +52,17 @@ class Reference {
   }
 
   // Every rank's prediction is the reference, byte for byte.
-  void expect_equal_on(int ranks, SequenceMode mode, int64_t head_groups = 1) const {
+  void expect_equal_on(int ranks, SequenceMode mode, SharingOptions options = {}) const {
     test::run_ranks(ranks, [&](Group& group) {
-      const auto exchange = make_shared_sequence(mode, group, {.head_groups = head_groups});
+      const auto exchange = make_shared_sequence(mode, group, options);
       const int threads = 1 + group.rank() % 2;
       const std::vector<at::Tensor> found =
           test::run_transformer(folder_.path(), config_, dtype_, threads, *exchange, inputs_);
       for (size_t i = 0; i < inputs_.size(); ++i) {
         EXPECT_EQ(different_bytes(found[i], wanted_[i]), 0)
             << "of " << wanted_[i].nbytes() << " bytes; rank " << group.rank() << " of " << ranks
-            << ", input " << i << ", " << name_of(mode) << ", " << head_groups << " head groups";
+            << ", input " << i << ", " << name_of(mode) << ", " << exchange->head_groups()
+            << " head groups";
       }
     });
   }
@@ -144,16 +152,81 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ControlRotaryBf16", {.rotary = true, .conditioned = true}, at::kBFloat16}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
+class SplitHeads : public testing::TestWithParam<Case> {};
+
+// So many rows that ranks which do not divide the heads split some.
+TEST_P(SplitHeads, EqualWholeOnes) {
+  Reference reference(GetParam().tiny, GetParam().dtype);
+  reference.add({4, 20, 20}, 37);  // 1637 rows: 26 tiles, the last of 37
+  for (int ranks : {2, 4, 7, 8}) reference.expect_equal_on(ranks, SequenceMode::kUlysses);
+  reference.expect_equal_on(4, SequenceMode::kUlysses, {.head_groups = 1});
+  reference.expect_equal_on(4, SequenceMode::kUlysses, {.head_groups = 3});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Configs, SplitHeads,
+    testing::Values(
+        Case{"FiveHeadsFp32", {.heads = 5, .layers = 1}, at::kFloat},
+        Case{"ThreeHeadsRotaryBf16", {.heads = 3, .rotary = true, .layers = 1}, at::kBFloat16},
+        Case{"ThirtyHeadsRotaryBf16",
+             {.heads = 30, .head_dim = 16, .rotary = true, .layers = 1},
+             at::kBFloat16}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
+// Writes over every query that is not of the runs.
+class OtherQueriesLost final : public test::PassingOps {
+ public:
+  using PassingOps::PassingOps;
+  void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
+                 at::Tensor& out_HNE) override {
+    const at::Tensor lost = qkv_H3NE.clone();
+    lost.select(1, 0).fill_(std::numeric_limits<double>::quiet_NaN());
+    for (const AttentionRun& run : runs) {
+      const RowRange rows = common_rows(run, {0, qkv_H3NE.size(2)});
+      lost[run.head][0]
+          .narrow(0, rows.begin, rows.size())
+          .copy_(qkv_H3NE[run.head][0].narrow(0, rows.begin, rows.size()));
+    }
+    inner_.attention(lost, runs, out_HNE);
+  }
+};
+
+TEST(SequenceExchange, QueriesOfOtherRanksTilesAreNeverLookedAt) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const TransformerConfig config = test::tiny_transformer_config({.heads = 3, .rotary = true});
+    test::TemporaryFolder folder;
+    test::write_random_checkpoint(folder.path(), config, 7);
+    const ForwardInputs input = test::random_inputs(config, kLarge, 37, dtype, 11);
+    IdentityExchange identity;
+    const at::Tensor wanted =
+        test::run_transformer(folder.path(), config, dtype, 1, identity, {input})[0];
+    for (const SequenceMode mode : kSequenceModes) {
+      for (int ranks : {4, 8}) {
+        test::run_ranks(ranks, [&](Group& group) {
+          ThreadPool pool(1);
+          CpuOps cpu(pool, test::cpu_path());
+          OtherQueriesLost ops(cpu);
+          WeightMap weights(folder.path(), "diffusion_pytorch_model");
+          Transformer transformer(config, weights, dtype, ops);
+          const auto exchange = make_shared_sequence(mode, group);
+          EXPECT_EQ(different_bytes(transformer.forward(input.latents_LCYX, input.text_TE,
+                                                        input.timestep, *exchange),
+                                    wanted),
+                    0);
+        });
+      }
+    }
+  }
+}
+
 TEST(SequenceExchange, SeveralHeadGroupsEqualOne) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     Reference reference({.heads = 5, .rotary = true}, dtype);
     reference.add(kSmall, 59);
     reference.add(kLarge, 37);
-    for (int64_t head_groups : {2, 5}) {
-      for (int ranks : {1, 3, 8}) {
-        for (const SequenceMode mode : kSequenceModes)
-          reference.expect_equal_on(ranks, mode, head_groups);
-      }
+    for (int head_groups : {1, 2, 5}) {
+      for (int ranks : {1, 3, 8})
+        reference.expect_equal_on(ranks, SequenceMode::kUlysses, {.head_groups = head_groups});
     }
   }
 }

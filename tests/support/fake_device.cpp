@@ -198,6 +198,16 @@ RowVectors checked(const RowVectors& vectors, const char* call) {
 
 }  // namespace
 
+void FakeDeviceOps::add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                               const GatedLinearCall& call) {
+  LinearWeights host = weights;
+  host.packed = checked(weights.packed, "add_linear");
+  host.bias = checked(weights.bias, "add_linear");
+  at::Tensor sum = checked(x, "add_linear");
+  inner_.add_linear(sum, checked(y, "add_linear"), host,
+                    {call.linear, checked(call.gate, "add_linear"), call.split});
+}
+
 at::Tensor FakeDeviceOps::linear(const at::Tensor& x, const LinearWeights& weights,
                                  const LinearCall& call) {
   LinearWeights host = weights;

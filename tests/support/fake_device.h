@@ -37,6 +37,8 @@ class FakeDeviceOps final : public PassingOps {
                     const LinearCall& call) override;
   at::Tensor modulated_norm(const at::Tensor& x, const NormWeights& norm, const RowVectors& shift,
                             const RowVectors& scale, RowSplit split) override;
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override;
   void gated_add(at::Tensor& x, const at::Tensor& y, const RowVectors& gate,
                  RowSplit split) override;
   void prepare_qkv(const at::Tensor& qkv, const QkPreparation& preparation, RowSplit split,

@@ -35,6 +35,10 @@ class PassingOps : public Ops {
                  RowSplit split) override {
     inner_.gated_add(x, y, gate, split);
   }
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override {
+    inner_.add_linear(x, y, weights, call);
+  }
   void prepare_qkv(const at::Tensor& qkv, const QkPreparation& preparation, RowSplit split,
                    at::Tensor& out) override {
     inner_.prepare_qkv(qkv, preparation, split, out);

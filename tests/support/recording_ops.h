@@ -23,6 +23,10 @@ class RecordingOps final : public PassingOps {
                     const LinearCall& call) override {
     return linears_.emplace_back(inner_.linear(x, weights, call));
   }
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override {
+    Ops::add_linear(x, y, weights, call);
+  }
   at::Tensor modulated_norm(const at::Tensor& x, const NormWeights& norm, const RowVectors& shift,
                             const RowVectors& scale, RowSplit split) override {
     return norms_.emplace_back(inner_.modulated_norm(x, norm, shift, scale, split));

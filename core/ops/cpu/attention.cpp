@@ -160,14 +160,14 @@ class Attention {
 
 }  // namespace
 
-void attention(ThreadPool& pool, const Kernels& kernels, const at::Tensor& qkv_H3NE,
+void attention(const Workers& workers, const at::Tensor& qkv_H3NE,
                std::span<const AttentionRun> runs, at::Tensor& out_HNE) {
   if (qkv_H3NE.stride(3) != 1 || out_HNE.stride(2) != 1)
     throw std::logic_error("attention: the last dim must be contiguous");
   if (qkv_H3NE.scalar_type() == at::kFloat) {
-    Attention<float>(kernels, qkv_H3NE, out_HNE).run(pool, runs);
+    Attention<float>(workers.kernels, qkv_H3NE, out_HNE).run(workers.pool, runs);
   } else {
-    Attention<Bf16>(kernels, qkv_H3NE, out_HNE).run(pool, runs);
+    Attention<Bf16>(workers.kernels, qkv_H3NE, out_HNE).run(workers.pool, runs);
   }
 }
 

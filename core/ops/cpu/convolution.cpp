@@ -234,8 +234,7 @@ ConvWeights pack_convolution(ThreadPool& pool, const at::Tensor& weight, const a
   return w;
 }
 
-at::Tensor convolution(ThreadPool& pool, const Kernels& kernels, const ConvCall& call,
-                       const ConvWeights& w) {
+at::Tensor convolution(const Workers& workers, const ConvCall& call, const ConvWeights& w) {
   check(call, w);
   const OutputSize size = output_size(call, w);
   const bool direct = call.sum_CTYX.defined() && is_channels_last(call.sum_CTYX);
@@ -249,7 +248,7 @@ at::Tensor convolution(ThreadPool& pool, const Kernels& kernels, const ConvCall&
     lasting.x_CTYX = channels_last(call.x_CTYX, /*even=*/kPack<T> == 2);
     if (call.history_CTYX.defined())
       lasting.history_CTYX = channels_last(call.history_CTYX, /*even=*/kPack<T> == 2);
-    Convolution<T>(kernels, lasting, w, y).run(pool);
+    Convolution<T>(workers.kernels, lasting, w, y).run(workers.pool);
   });
   return call.sum_CTYX.defined() && !direct ? call.sum_CTYX.copy_(y) : y;
 }

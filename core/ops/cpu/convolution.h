@@ -2,8 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "core/base/thread_pool.h"
-#include "core/ops/cpu/kernels.h"
+#include "core/ops/cpu/workers.h"
 #include "core/ops/ops.h"
 
 // A convolution as a matrix product whose rows are found by address: for each tap of the kernel a
@@ -14,7 +13,6 @@ namespace cogvx::cpu {
 // As in ops.h.
 ConvWeights pack_convolution(ThreadPool& pool, const at::Tensor& weight, const at::Tensor& bias,
                              int64_t stride);
-at::Tensor convolution(ThreadPool& pool, const Kernels& kernels, const ConvCall& call,
-                       const ConvWeights& weights);
+at::Tensor convolution(const Workers& workers, const ConvCall& call, const ConvWeights& weights);
 
 }  // namespace cogvx::cpu

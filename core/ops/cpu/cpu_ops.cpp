@@ -44,7 +44,7 @@ LinearWeights CpuOps::pack_linear(const at::Tensor& weight_NK, const at::Tensor&
 
 at::Tensor CpuOps::linear(const at::Tensor& x_RK, const LinearWeights& weights,
                           const LinearCall& call) {
-  return cpu::linear(pool_, kernels_, x_RK, weights, call);
+  return cpu::linear({pool_, kernels_}, x_RK, weights, call);
 }
 
 at::Tensor CpuOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& norm,
@@ -85,6 +85,11 @@ void CpuOps::gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVector
   });
 }
 
+void CpuOps::add_linear(at::Tensor& x_RD, const at::Tensor& y_RK, const LinearWeights& weights,
+                        const GatedLinearCall& call) {
+  cpu::add_linear({pool_, kernels_}, x_RD, y_RK, weights, call);
+}
+
 void CpuOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation,
                          RowSplit split, at::Tensor& qkv_H3RE) {
   const int64_t heads = qkv_H3RE.size(0);
@@ -119,7 +124,7 @@ void CpuOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& prepara
 
 void CpuOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
                        at::Tensor& out_HNE) {
-  cpu::attention(pool_, kernels_, qkv_H3NE, runs, out_HNE);
+  cpu::attention({pool_, kernels_}, qkv_H3NE, runs, out_HNE);
 }
 
 at::Tensor CpuOps::rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) {

@@ -24,6 +24,8 @@ class CpuOps final : public Ops {
                             RowSplit split) override;
   void gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVectors& gate,
                  RowSplit split) override;
+  void add_linear(at::Tensor& x_RD, const at::Tensor& y_RK, const LinearWeights& weights,
+                  const GatedLinearCall& call) override;
   void prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& preparation, RowSplit split,
                    at::Tensor& qkv_H3RE) override;
   void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,

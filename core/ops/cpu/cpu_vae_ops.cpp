@@ -15,11 +15,11 @@ ConvWeights CpuOps::pack_convolution(const at::Tensor& weight, const at::Tensor&
 }
 
 at::Tensor CpuOps::convolution(ConvCall call, const ConvWeights& weights) {
-  return cpu::convolution(pool_, kernels_, call, weights);
+  return cpu::convolution({pool_, kernels_}, call, weights);
 }
 
 void CpuOps::norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) {
-  cpu::norm_silu(pool_, kernels_, x_CTYX, call, y_CTYX);
+  cpu::norm_silu({pool_, kernels_}, x_CTYX, call, y_CTYX);
 }
 
 void CpuOps::fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) {

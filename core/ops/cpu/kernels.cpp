@@ -8,7 +8,8 @@
 namespace cogvx::cpu {
 namespace {
 
-constexpr std::array kPaths = {CpuPath::kAvx2, CpuPath::kAvx512, CpuPath::kAvx512Bf16};
+constexpr std::array kPaths = {CpuPath::kPlain, CpuPath::kAvx2, CpuPath::kAvx512,
+                               CpuPath::kAvx512Bf16};
 
 bool supports(CpuPath path) {
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
@@ -16,6 +17,8 @@ bool supports(CpuPath path) {
       __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
   switch (path) {
+    case CpuPath::kPlain:
+      return true;
     case CpuPath::kAvx2:
       return avx2;
     case CpuPath::kAvx512:
@@ -30,6 +33,8 @@ bool supports(CpuPath path) {
 
 std::string path_name(CpuPath path) {
   switch (path) {
+    case CpuPath::kPlain:
+      return "plain";
     case CpuPath::kAvx2:
       return "avx2";
     case CpuPath::kAvx512:
@@ -58,6 +63,8 @@ std::vector<CpuPath> supported_paths() {
 const Kernels& kernels_of(CpuPath path) {
   if (!supports(path)) throw std::logic_error("this CPU has no " + path_name(path));
   switch (path) {
+    case CpuPath::kPlain:
+      return plain_kernels();
     case CpuPath::kAvx2:
       return avx2_kernels();
     case CpuPath::kAvx512:

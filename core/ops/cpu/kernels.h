@@ -14,10 +14,10 @@
 namespace cogvx::cpu {
 
 // A run uses one path throughout; bytes differ between paths, so the path is part of the Engine.
-enum class CpuPath { kAvx2, kAvx512, kAvx512Bf16 };
-std::string path_name(CpuPath path);  // "avx2", "avx512", "avx512-bf16"
+enum class CpuPath { kPlain, kAvx2, kAvx512, kAvx512Bf16 };
+std::string path_name(CpuPath path);  // "plain", "avx2", "avx512", "avx512-bf16"
 std::optional<CpuPath> find_path(std::string_view name);
-// Of this CPU, best last; empty: it lacks AVX2.
+// Of this CPU, best last.
 std::vector<CpuPath> supported_paths();
 
 // Columns of a packed matrix come in whole steps of so many, the last ones zeros.

@@ -43,7 +43,7 @@ template <typename T>
 class Linear {
  public:
   Linear(const Kernels& kernels, const at::Tensor& x_RK, const LinearWeights& w,
-         const LinearCall& call, const GatedSum* sum, at::Tensor& y_RN)
+         const LinearCall& call, const GatedLinearCall* sum, at::Tensor& y_RN)
       : kernels_(kernels),
         weights_(w),
         call_(call),
@@ -116,7 +116,7 @@ class Linear {
   const Kernels& kernels_;
   const LinearWeights& weights_;
   const LinearCall& call_;
-  const GatedSum* sum_;
+  const GatedLinearCall* sum_;
   const T* x_;
   int64_t ldx_;
   const T* packed_;
@@ -126,18 +126,17 @@ class Linear {
   std::vector<RowRange> blocks_;
 };
 
-void run_linear(ThreadPool& pool, const Kernels& kernels, const at::Tensor& x_RK,
-                const LinearWeights& w, const LinearCall& call, const GatedSum* sum,
-                at::Tensor& y_RN) {
+void run_linear(const Workers& workers, const at::Tensor& x_RK, const LinearWeights& w,
+                const LinearCall& call, const GatedLinearCall* sum, at::Tensor& y_RN) {
   if (x_RK.dim() != 2 || x_RK.size(1) != w.in || x_RK.scalar_type() != w.dtype) {
     throw std::logic_error("linear: x is " + shape_text(x_RK.sizes()) + ", weights want [R," +
                            std::to_string(w.in) + "]");
   }
   const at::Tensor x = x_RK.stride(1) == 1 ? x_RK : x_RK.contiguous();
   if (w.dtype == at::kFloat) {
-    Linear<float>(kernels, x, w, call, sum, y_RN).run(pool);
+    Linear<float>(workers.kernels, x, w, call, sum, y_RN).run(workers.pool);
   } else {
-    Linear<Bf16>(kernels, x, w, call, sum, y_RN).run(pool);
+    Linear<Bf16>(workers.kernels, x, w, call, sum, y_RN).run(workers.pool);
   }
 }
 
@@ -173,20 +172,19 @@ LinearWeights pack_linear(ThreadPool& pool, const at::Tensor& weight_NK, const a
   return w;
 }
 
-at::Tensor linear(ThreadPool& pool, const Kernels& kernels, const at::Tensor& x_RK,
-                  const LinearWeights& w, const LinearCall& call) {
+at::Tensor linear(const Workers& workers, const at::Tensor& x_RK, const LinearWeights& w,
+                  const LinearCall& call) {
   at::Tensor y_RN = at::empty({x_RK.size(0), w.out}, x_RK.options());
-  run_linear(pool, kernels, x_RK, w, call, nullptr, y_RN);
+  run_linear(workers, x_RK, w, call, /*sum=*/nullptr, y_RN);
   return y_RN;
 }
 
-void add_linear(ThreadPool& pool, const Kernels& kernels, const at::Tensor& x_RK,
-                const LinearWeights& w, const LinearCall& call, const GatedSum& sum,
-                at::Tensor& y_RN) {
-  if (y_RN.stride(1) != 1 || y_RN.scalar_type() != w.dtype || y_RN.size(1) != w.out)
-    throw std::logic_error("linear: y is " + shape_text(y_RN.sizes()) + ", weights give [R," +
-                           std::to_string(w.out) + "]");
-  run_linear(pool, kernels, x_RK, w, call, &sum, y_RN);
+void add_linear(const Workers& workers, at::Tensor& x_RD, const at::Tensor& y_RK,
+                const LinearWeights& w, const GatedLinearCall& call) {
+  if (x_RD.stride(1) != 1 || x_RD.scalar_type() != w.dtype || x_RD.size(1) != w.out)
+    throw std::logic_error("linear: what it is added to is " + shape_text(x_RD.sizes()) +
+                           ", weights give [R," + std::to_string(w.out) + "]");
+  run_linear(workers, y_RK, w, call.linear, &call, x_RD);
 }
 
 }  // namespace cogvx::cpu

@@ -140,13 +140,14 @@ class NormSilu {
 
 }  // namespace
 
-void norm_silu(ThreadPool& pool, const Kernels& kernels, const at::Tensor& x_CTYX,
-               const NormSiluCall& call, at::Tensor& y_CTYX) {
+void norm_silu(const Workers& workers, const at::Tensor& x_CTYX, const NormSiluCall& call,
+               at::Tensor& y_CTYX) {
   const at::Tensor x = channels_last(x_CTYX);
   const bool direct = is_channels_last(y_CTYX);
   at::Tensor y = direct ? y_CTYX : empty_channels_last(x.sizes(), x.options());
-  by_type(x.scalar_type(),
-          [&](auto type) { NormSilu<decltype(type)>(kernels, x, call).run(pool, y); });
+  by_type(x.scalar_type(), [&](auto type) {
+    NormSilu<decltype(type)>(workers.kernels, x, call).run(workers.pool, y);
+  });
   if (!direct) y_CTYX.copy_(y);
 }
 

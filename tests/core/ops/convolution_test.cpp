@@ -1,5 +1,3 @@
-#include <tuple>
-
 #include "tests/core/ops/ops_test_support.h"
 
 namespace cogvx {
@@ -32,23 +30,15 @@ const Case kCases[] = {
 // 21 x 23 pixels are three tiles.
 const std::array<int64_t, 3> kSizes[] = {{1, 3, 5}, {2, 8, 7}, {3, 21, 23}, {4, 5, 4}, {5, 1, 1}};
 
-// On every path of this CPU.
-class Convolution : public testing::TestWithParam<std::tuple<cpu::CpuPath, at::ScalarType>> {
+class Convolution : public PathsTest {
  protected:
-  Convolution() : pool_(2), ops_(pool_, std::get<0>(GetParam())) {}
-  at::ScalarType dtype() const { return std::get<1>(GetParam()); }
-  at::Tensor own(const std::string& name, const std::vector<int64_t>& shape, double std = 1) const {
-    return values(name, shape, dtype(), 0, std);
-  }
   at::Tensor weight(const Case& c) const {
-    return own("conv.weight", {c.out, c.in, c.kernel.frames, c.kernel.height, c.kernel.width}, 0.1);
+    return own("conv.weight", {c.out, c.in, c.kernel.frames, c.kernel.height, c.kernel.width}, 0,
+               0.1);
   }
   ConvWeights packed(const Case& c) {
     return ops_.pack_convolution(weight(c), own("conv.bias", {c.out}), c.stride);
   }
-
-  ThreadPool pool_;
-  CpuOps ops_;
 };
 
 at::Tensor enlarged(const at::Tensor& x_CTYX, Enlarge enlarge) {
@@ -191,15 +181,7 @@ TEST_P(Convolution, AnInputThatDoesNotFitItsWeightsIsRefused) {
                std::logic_error);
 }
 
-std::string label_of(const testing::TestParamInfo<std::tuple<cpu::CpuPath, at::ScalarType>>& info) {
-  const auto& [path, dtype] = info.param;
-  return path_label(path) + (dtype == at::kFloat ? "Fp32" : "Bf16");
-}
-
-INSTANTIATE_TEST_SUITE_P(Paths, Convolution,
-                         testing::Combine(testing::ValuesIn(cpu::supported_paths()),
-                                          testing::Values(at::kFloat, at::kBFloat16)),
-                         label_of);
+INSTANTIATE_TEST_SUITE_P(Paths, Convolution, all_paths(), path_and_dtype_label);
 
 }  // namespace
 }  // namespace cogvx

@@ -3,7 +3,6 @@
 #include <functional>
 
 #include "tests/core/ops/ops_test_support.h"
-#include "tests/support/cpu_path.h"
 
 // The promise of the ops: their bytes do not depend on how many threads run their units.
 namespace cogvx {
@@ -29,6 +28,17 @@ at::Tensor run_linear(Ops& ops, at::ScalarType dtype, Activation activation) {
                                                 values("linear.bias", {330}, dtype));
   return ops.linear(values("linear.x", {300, 2050}, dtype), weights,
                     {.first_row = 192, .activation = activation});
+}
+
+at::Tensor run_add_linear(Ops& ops, at::ScalarType dtype) {
+  const LinearWeights weights = ops.pack_linear(values("linear.weight", {200, 330}, dtype),
+                                                values("linear.bias", {200}, dtype));
+  at::Tensor x = values("x", {300, 200}, dtype);
+  ops.add_linear(x, values("linear.x", {300, 330}, dtype), weights,
+                 {.linear = {.first_row = 192},
+                  .gate = vectors("gate", 200, dtype),
+                  .split = {.first_row = 192, .text_rows = 226}});
+  return x;
 }
 
 at::Tensor run_attention(Ops& ops, at::ScalarType dtype) {
@@ -86,6 +96,7 @@ std::vector<Call> all_calls() {
                      {.first_row = 0, .text_rows = 226});
          return x;
        }},
+      {"add_linear", run_add_linear},
       {"prepare_qkv", run_prepare_qkv},
       {"attention", run_attention},
       {"rms_norm",
@@ -129,13 +140,14 @@ std::vector<Call> all_calls() {
   };
 }
 
-at::Tensor with_threads(int threads, const Call& call, at::ScalarType dtype) {
+at::Tensor with_threads(int threads, const Call& call, const PathAndDtype& setting) {
+  const auto& [path, dtype] = setting;
   ThreadPool pool(threads);
-  CpuOps ops(pool, test::cpu_path());
+  CpuOps ops(pool, path);
   return call.run(ops, dtype);
 }
 
-class Invariance : public testing::TestWithParam<at::ScalarType> {};
+class Invariance : public testing::TestWithParam<PathAndDtype> {};
 
 TEST_P(Invariance, BytesOfEveryOpAreTheSameForAnyThreadCount) {
   for (const Call& call : all_calls()) {
@@ -146,8 +158,6 @@ TEST_P(Invariance, BytesOfEveryOpAreTheSameForAnyThreadCount) {
           << call.name << " with " << threads << " threads";
   }
 }
-
-INSTANTIATE_TEST_SUITE_P(Ops, Invariance, testing::Values(at::kFloat, at::kBFloat16), dtype_label);
 
 // The control: the same comparison catches libtorch's own threads. Which ops differ depends on the
 // machine; that some do is why the program has threads of its own.
@@ -180,9 +190,10 @@ TEST(InvarianceControl, StockOpsWithAtensOwnThreadsAreCaught) {
 
 // Another: a convolution whose sums are shared out among the threads, each with some of the input's
 // channels.
-at::Tensor convolution_of_shared_sums(int threads, at::ScalarType dtype) {
+at::Tensor convolution_of_shared_sums(int threads, const PathAndDtype& setting) {
+  const auto& [path, dtype] = setting;
   ThreadPool pool(threads);
-  CpuOps ops(pool, test::cpu_path());
+  CpuOps ops(pool, path);
   const at::Tensor x = values("x", {24, 3, 9, 11}, dtype);
   const at::Tensor weight = values("weight", {40, 24, 3, 3, 3}, dtype);
   const int64_t channels = 24 / pool.size();
@@ -201,6 +212,8 @@ TEST_P(Invariance, AConvolutionThatSharesItsSumsAmongThreadsIsCaught) {
   for (const int threads : {2, 3})
     EXPECT_FALSE(same_bytes(convolution_of_shared_sums(threads, GetParam()), one));
 }
+
+INSTANTIATE_TEST_SUITE_P(Ops, Invariance, all_paths(), path_and_dtype_label);
 
 }  // namespace
 }  // namespace cogvx

@@ -53,6 +53,32 @@ TEST_P(Linear, AgreesWithAtenInDouble) {
   }
 }
 
+TEST_P(Linear, AddedToRowsIsTheGatedSumInDouble) {
+  const Layer layer = make_layer(192, 100, dtype());
+  const LinearWeights packed = ops_.pack_linear(layer.weight, layer.bias);
+  const RowVectors gate{own("gate.text", {100}), own("gate.video", {100})};
+  for (const int64_t first_row : {0, 192, 256}) {
+    const RowSplit split{.first_row = first_row, .text_rows = 226};
+    const at::Tensor y = own("linear.x", {130, 192}), before = own("x", {130, 100});
+    const int64_t text = std::clamp<int64_t>(226 - first_row, 0, 130);
+    const at::Tensor gates =
+        at::cat({gate.text.expand({text, 100}), gate.video.expand({130 - text, 100})});
+    const at::Tensor wanted =
+        before.to(at::kDouble) + gates.to(at::kDouble) * exact_linear(y, layer, Activation::kNone);
+    at::Tensor x = before.clone();
+    ops_.add_linear(x, y, packed, {{.first_row = first_row}, gate, split});
+    EXPECT_TRUE(close(x, wanted, 2 * rounding_limit(dtype()))) << "from row " << first_row;
+    // The same in two calls, cut at a block.
+    at::Tensor in_pieces = before.clone();
+    for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 64}, {64, 130}}) {
+      at::Tensor part = in_pieces.narrow(0, begin, end - begin);
+      ops_.add_linear(part, y.narrow(0, begin, end - begin), packed,
+                      {{.first_row = first_row + begin}, gate, {first_row + begin, 226}});
+    }
+    EXPECT_TRUE(same_bytes(in_pieces, x)) << "from row " << first_row;
+  }
+}
+
 TEST_P(Linear, WithoutBiasEqualsAZeroBias) {
   const Layer layer = make_layer(192, 100, dtype());
   const at::Tensor x = own("linear.x", {65, 192});

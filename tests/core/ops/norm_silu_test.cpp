@@ -5,7 +5,7 @@ namespace {
 
 using namespace test;
 
-class NormSiluOps : public OpsTest {};
+class NormSiluOps : public PathsTest {};
 
 // Nearest neighbour as diffusers' SpatialNorm has it: an odd count of frames above one keeps its
 // first frame apart.
@@ -98,7 +98,7 @@ TEST_P(NormSiluOps, ANanIsSeenInItsGroupAndInNoOther) {
   EXPECT_FALSE(at::isnan(x.narrow(0, 2, 2)).any().item<bool>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, NormSiluOps, testing::Values(at::kFloat, at::kBFloat16), dtype_label);
+INSTANTIATE_TEST_SUITE_P(Paths, NormSiluOps, all_paths(), path_and_dtype_label);
 
 }  // namespace
 }  // namespace cogvx

@@ -21,6 +21,11 @@ class CountingOps final : public PassingOps {
     flops.linear += 2 * x.size(0) * weights.in * weights.out;
     return PassingOps::linear(x, weights, call);
   }
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override {
+    flops.linear += 2 * y.size(0) * weights.in * weights.out;
+    PassingOps::add_linear(x, y, weights, call);
+  }
   void attention(const at::Tensor& qkv, std::span<const AttentionRun> runs,
                  at::Tensor& out) override {
     const int64_t rows = qkv.size(2);

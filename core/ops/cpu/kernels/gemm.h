@@ -20,15 +20,26 @@ template <>
 struct BlockSize<Bf16> {
   static constexpr int kRows = 8, kVectors = 2;
 };
-#else
+#elif defined(__AVX2__)
 template <>
 struct BlockSize<Bf16> {
   static constexpr int kRows = 4, kVectors = 2;
 };
+#else
+template <>
+struct BlockSize<Bf16> {
+  static constexpr int kRows = 2, kVectors = 1;
+};
 #endif
 template <>
 struct BlockSize<float> {
-  static constexpr int kRows = kLanes == 16 ? 8 : 6, kVectors = 2;
+#if defined(__AVX512F__)
+  static constexpr int kRows = 8, kVectors = 2;
+#elif defined(__AVX2__)
+  static constexpr int kRows = 6, kVectors = 2;
+#else
+  static constexpr int kRows = 2, kVectors = 1;
+#endif
 };
 
 template <int kRows, int kVectors>

@@ -6,6 +6,7 @@
 // without it.
 namespace cogvx::cpu {
 
+const Kernels& plain_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
 const Kernels& avx512_bf16_kernels();

@@ -1,10 +1,13 @@
 #pragma once
 
+#if defined(__AVX2__)
 #include <immintrin.h>
+#endif
 
 #include <cstdint>
 
 #include "core/ops/cpu/storage.h"
+#include "core/ops/cpu/vector_math.h"
 
 // Vectors of the instruction set that the including file is compiled for. Everything is in an
 // unnamed namespace and no template of the standard library is used: a copy of such a function made
@@ -74,7 +77,7 @@ COGVX_INLINE Vec add_products(Vec sum, Pairs a, Pairs b) {
 }
 #endif
 
-#else
+#elif defined(__AVX2__)
 
 constexpr int kLanes = 8;
 using Vec = __m256;
@@ -137,6 +140,69 @@ COGVX_INLINE Vec second_of(Pairs x) {
   return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
 }
 
+#else
+
+// Any CPU, without fused multiply-add (the build says so): a GPU's kernels are checked against it
+// bit by bit.
+constexpr int kLanes = 16;
+typedef float Vec __attribute__((vector_size(64)));
+typedef int32_t Ints __attribute__((vector_size(64)));
+typedef uint32_t Pairs __attribute__((vector_size(64)));  // of bf16 in each lane
+
+COGVX_INLINE Vec zero() { return Vec{}; }
+COGVX_INLINE Vec fill(float x) { return Vec{} + x; }
+COGVX_INLINE Vec load(const float* from) {
+  Vec x;
+  __builtin_memcpy(&x, from, sizeof(x));
+  return x;
+}
+COGVX_INLINE Vec load(const Bf16* from) {
+  Vec x;
+  for (int l = 0; l < kLanes; ++l) x[l] = cpu::load(from[l]);
+  return x;
+}
+COGVX_INLINE void store(float* to, Vec x) { __builtin_memcpy(to, &x, sizeof(x)); }
+COGVX_INLINE void store(Bf16* to, Vec x) {
+  for (int l = 0; l < kLanes; ++l) cpu::store(to[l], x[l]);
+}
+COGVX_INLINE Vec multiply_add(Vec a, Vec b, Vec c) { return a * b + c; }
+// Not the NaN of `a`, but that of `b`.
+COGVX_INLINE Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+COGVX_INLINE Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
+COGVX_INLINE Vec nearest_whole(Vec x) {
+  const Vec rounder = fill(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+  return (x + rounder) - rounder;
+}
+// x * 2^whole for a whole number from -150 to 129, in two factors, for 2^128 and 2^-127 do not fit
+// one.
+COGVX_INLINE Vec scale_by_power(Vec x, Vec whole) {
+  const Ints all = __builtin_convertvector(whole, Ints);
+  const Ints half = all >> 1;
+  return x * (Vec)((half + 127) << 23) * (Vec)((all - half + 127) << 23);
+}
+// Neighbours a0 b0 a1 b1... -> b0 a0 b1 a1...
+COGVX_INLINE Vec swap_neighbours(Vec x) {
+  Vec y;
+  for (int l = 0; l < kLanes; ++l) y[l] = x[l ^ 1];
+  return y;
+}
+COGVX_INLINE Vec negate_even(Vec x) {
+  for (int l = 0; l < kLanes; l += 2) x[l] = -x[l];
+  return x;
+}
+COGVX_INLINE Pairs load_pairs(const Bf16* from) {
+  Pairs x;
+  __builtin_memcpy(&x, from, sizeof(x));
+  return x;
+}
+COGVX_INLINE Pairs fill_pairs(const Bf16* pair) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, pair, sizeof(bits));
+  return Pairs{} + bits;
+}
+COGVX_INLINE Vec first_of(Pairs x) { return (Vec)(x << 16); }
+COGVX_INLINE Vec second_of(Pairs x) { return (Vec)(x & 0xffff0000U); }
+
 #endif
 
 // The first `count` elements, zeros behind them.
@@ -187,6 +253,7 @@ COGVX_INLINE Vec exp2_of(Vec x) {
 
 constexpr float kLog2E = 1.44269504088896341f;
 
+#if defined(__AVX2__)
 // x / (1 + e^-x)
 COGVX_INLINE Vec silu_of(Vec x) { return x / (fill(1.0f) + exp2_of(x * fill(-kLog2E))); }
 // GELU in its tanh form, 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)).
@@ -195,6 +262,16 @@ COGVX_INLINE Vec gelu_tanh_of(Vec x) {
   const Vec u = x * multiply_add(x * x, fill(0.044715f), fill(1.0f));
   return x / (fill(1.0f) + exp2_of(u * fill(-2.0f * kSqrt2OverPi * kLog2E)));
 }
+#else
+COGVX_INLINE Vec silu_of(Vec x) {
+  for (int l = 0; l < kLanes; ++l) x[l] = silu_f32(x[l]);
+  return x;
+}
+COGVX_INLINE Vec gelu_tanh_of(Vec x) {
+  for (int l = 0; l < kLanes; ++l) x[l] = gelu_tanh_f32(x[l]);
+  return x;
+}
+#endif
 
 }  // namespace
 }  // namespace cogvx::cpu

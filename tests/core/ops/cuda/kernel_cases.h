@@ -11,12 +11,11 @@
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/ops/cuda/kernel_calls.h"
-#include "tests/support/cpu_path.h"
 #include "tests/support/launch_emulator.h"
 #include "tests/support/tiny_checkpoint.h"
 
-// This binary compiles core/ops/cpu/row_kernels.cpp once more, without fused multiply-add, so that
-// "equal" can mean every bit: as the library is built, GCC fuses where the CPU can.
+// Beside the CPU's plain kernels, which fuse no multiply-add either, so that "equal" can mean every
+// bit.
 namespace cogvx::test {
 
 inline at::Tensor numbers(const std::string& name, const std::vector<int64_t>& shape,
@@ -86,7 +85,7 @@ inline std::string dtype_label(const testing::TestParamInfo<at::ScalarType>& inf
 
 class CudaKernels : public testing::TestWithParam<at::ScalarType> {
  protected:
-  CudaKernels() : pool_(1), ops_(pool_, test::cpu_path()) {}
+  CudaKernels() : pool_(1), ops_(pool_, cpu::CpuPath::kPlain) {}
   at::Tensor own(const std::string& name, const std::vector<int64_t>& shape, double mean = 0,
                  double std = 1) const {
     return numbers(name, shape, GetParam(), mean, std);

@@ -1,0 +1,22 @@
+"""What the figures were measured on."""
+
+import os
+import pathlib
+
+# Zen 4, by the model numbers of family 25.
+_ANCHOR_MODELS = [range(0x10, 0x20), range(0x60, 0x80), range(0xA0, 0xB0)]
+
+
+def cpu(text=None):
+    """Of the first processor in /proc/cpuinfo."""
+    text = pathlib.Path("/proc/cpuinfo").read_text() if text is None else text
+    first = dict(part.split(":", 1) for part in text.split("\n\n")[0].splitlines() if ":" in part)
+    first = {name.strip(): value.strip() for name, value in first.items()}
+    return {"name": first.get("model name", "unknown"), "vendor": first.get("vendor_id", "unknown"),
+            "family": int(first.get("cpu family", -1)), "model": int(first.get("model", -1)), "cores": os.cpu_count()}
+
+
+def is_anchor(described):
+    """Whether diffusers' share of brgemm is known on such a CPU."""
+    return (described["vendor"] == "AuthenticAMD" and described["family"] == 25
+            and any(described["model"] in models for models in _ANCHOR_MODELS))
