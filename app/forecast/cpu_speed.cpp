@@ -11,6 +11,7 @@
 #include "app/engine.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/transformer/transformer.h"
+#include "core/vae/causal.h"
 
 namespace cogvx::app {
 namespace {
@@ -118,17 +119,19 @@ double convolution_flops(const VaeConfig& vae, at::ScalarType dtype, Ops& ops) {
   const at::TensorOptions options = at::TensorOptions().dtype(dtype);
   double flops = 0, seconds = 0;
   for (const int64_t width : {vae.block_out_channels[0], vae.block_out_channels[1]}) {
-    const int64_t frames = kChunkFrames + 2;
-    const at::Tensor x = at::full({width, frames, kPlane, kPlane}, 0.01, options);
-    at::Tensor y = at::empty(x.sizes(), options);
-    const ConvWeights weights{.weight = at::full({width, width, 3, 3, 3}, 0.01, options),
-                              .bias = at::full({width}, 0.0, options)};
+    const ConvWeights weights =
+        ops.pack_convolution(at::full({width, width, 3, 3, 3}, 0.01, options),
+                             at::full({width}, 0.0, options), /*stride=*/1);
+    // As a convolution leaves it.
+    at::Tensor x =
+        ops.convolution({at::full({width, kChunkFrames, kPlane, kPlane}, 0.01, options)}, weights);
+    at::Tensor y = frames_like(x, kChunkFrames);
     const NormWeights norm{.weight = at::full({width}, 1.0), .bias = at::full({width}, 0.0)};
     const NormSiluCall call{
         .norm = norm, .groups = vae.norm_num_groups, .scale_Ctyx = {}, .shift_Ctyx = {}};
     seconds += usual_seconds([&] {
       ops.norm_silu(x, call, y);
-      ops.convolution(y, weights);
+      ops.convolution({.x_CTYX = y, .sum_CTYX = x}, weights);
     });
     flops += 2.0 * 27 * static_cast<double>(width * width * kChunkFrames * kPlane * kPlane);
   }

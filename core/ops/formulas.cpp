@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/ops/nearest.h"
@@ -58,6 +60,18 @@ at::Tensor normalized(const at::Tensor& x_cTYX, const NormWeights& norm, int64_t
   return centred * (inverse_deviation * per_channel(norm.weight)) + per_channel(norm.bias);
 }
 
+at::Tensor enlarged(const at::Tensor& x_CTYX, bool in_time) {
+  const int64_t first_stays = x_CTYX.size(1) % 2;
+  std::vector<int64_t> frames(in_time ? 2 * x_CTYX.size(1) - first_stays : x_CTYX.size(1));
+  for (int64_t t = 0; t < std::ssize(frames); ++t) frames[t] = in_time ? (t + first_stays) / 2 : t;
+  const auto doubled = [&](int64_t size) {
+    return indices_on(x_CTYX.device(), nearest_indices(size, 2 * size));
+  };
+  return x_CTYX.index_select(1, indices_on(x_CTYX.device(), std::move(frames)))
+      .index_select(2, doubled(x_CTYX.size(2)))
+      .index_select(3, doubled(x_CTYX.size(3)));
+}
+
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps) {
@@ -98,16 +112,29 @@ void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y
   }
 }
 
-at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) {
-  const int64_t first_stays = x_CTYX.size(1) % 2;
-  std::vector<int64_t> frames(in_time ? 2 * x_CTYX.size(1) - first_stays : x_CTYX.size(1));
-  for (int64_t t = 0; t < std::ssize(frames); ++t) frames[t] = in_time ? (t + first_stays) / 2 : t;
-  const auto doubled = [&](int64_t size) {
-    return indices_on(x_CTYX.device(), nearest_indices(size, 2 * size));
-  };
-  return x_CTYX.index_select(1, indices_on(x_CTYX.device(), std::move(frames)))
-      .index_select(2, doubled(x_CTYX.size(2)))
-      .index_select(3, doubled(x_CTYX.size(3)));
+ConvWeights plain_convolution(const at::Tensor& weight, const at::Tensor& bias, int64_t stride) {
+  return {.in = weight.size(1),
+          .out = weight.size(0),
+          .kernel = {weight.size(2), weight.size(3), weight.size(4)},
+          .stride = stride,
+          .packed = weight,
+          .bias = bias};
+}
+
+at::Tensor convolution_input(ConvCall& call, const ConvWeights& w) {
+  at::Tensor x = std::exchange(call.x_CTYX, {});
+  if (call.enlarge != Enlarge::kNone) x = enlarged(x, call.enlarge == Enlarge::kSpaceAndTime);
+  if (const int64_t before = w.kernel.frames - 1; before > 0) {
+    const at::Tensor history = call.history_CTYX.defined()
+                                   ? call.history_CTYX
+                                   : x.narrow(1, 0, 1).expand({-1, before, -1, -1});
+    x = at::cat({history, x}, /*dim=*/1);
+  }
+  return w.stride == 1 ? x : at::constant_pad_nd(x, {0, 1, 0, 1});
+}
+
+at::Tensor convolution_result(const ConvCall& call, const at::Tensor& y_CTYX) {
+  return call.sum_CTYX.defined() ? call.sum_CTYX.add_(y_CTYX) : y_CTYX;
 }
 
 at::Tensor attend_head(const at::Tensor& qkv_3NE) {

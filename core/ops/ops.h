@@ -92,13 +92,38 @@ struct AttentionRun {
   bool operator==(const AttentionRun&) const = default;
 };
 
+struct ConvKernel {
+  int64_t frames = 1;
+  int64_t height = 1;
+  int64_t width = 1;
+  int64_t taps() const { return frames * height * width; }
+};
+
+// A convolution packed at load for one Ops; only the Ops that packed it reads `packed`.
 struct ConvWeights {
-  at::Tensor weight;   // [Cout, Cin, kt, ky, kx]; kt = 1 for a convolution of single frames
-  at::Tensor bias;     // [Cout]
+  int64_t in = 0;
+  int64_t out = 0;
+  ConvKernel kernel;
   int64_t stride = 1;  // in space
-  // Lines of zeros that the convolution adds on either side, for a kernel of so many: none with a
-  // stride, where the caller adds those it wants.
-  int64_t padding(int64_t kernel) const { return stride == 1 ? (kernel - 1) / 2 : 0; }
+  at::Tensor packed;   // undefined: there is no such layer
+  at::Tensor bias;     // [out], in the dtype that the Ops adds in
+  // Lines of zeros on either side for a kernel of so many; with a stride of 2 there are none before
+  // and one behind.
+  int64_t padding(int64_t lines) const { return stride == 1 ? (lines - 1) / 2 : 0; }
+};
+
+// Nearest neighbour, x2: an odd count of frames above 1 keeps its first frame single, one frame
+// stays one.
+enum class Enlarge { kNone, kSpace, kSpaceAndTime };
+
+// What a convolution takes and where its result goes.
+struct ConvCall {
+  at::Tensor x_CTYX;
+  // What comes before x: one frame less than the kernel has. Undefined: x's first, repeated.
+  at::Tensor history_CTYX{};
+  Enlarge enlarge = Enlarge::kNone;  // x, before it is convolved
+  // The result is added to it, in place, and it is returned. Undefined: the result is new.
+  at::Tensor sum_CTYX{};
 };
 
 // The decoder's SpatialNorm gives scale and shift on the latent grid; both are enlarged to x by
@@ -118,7 +143,7 @@ class Ops {
   // Where the tensors of every other call live, those given and those returned.
   virtual at::Device device() const = 0;
   // A host's tensor for the calls below, and a result for the host; the same tensor where the host
-  // computes. pack_linear alone takes the host's tensors.
+  // computes. Calls that pack weights alone take the host's tensors.
   virtual at::Tensor upload(const at::Tensor& host) = 0;
   virtual at::Tensor download(const at::Tensor& result) = 0;
   // The most bytes that lay on the device at once since the last call; 0 where the host computes.
@@ -162,19 +187,14 @@ class Ops {
   // T5: gelu_new(gate) * up, op by op in the tensors' dtype.
   virtual at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) = 0;
 
-  // x_CTYX (padded in time by the caller) -> [Cout, T-kt+1, Y', X'], in space with the stride and
-  // the zero padding of `weights`.
-  // Units: (output frame, block of output channels).
-  virtual at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) = 0;
-  // y = silu(GroupNorm(x)), or silu(GroupNorm(x) * scale + shift). y may be a narrowed view whose
-  // frames are contiguous. Units: groups.
+  // The host's tensors, weight [Cout, Cin, kt, ky, kx] and bias [Cout].
+  virtual ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                                       int64_t stride) = 0;
+  // [Cout, T, Y', X']. Takes its call, for an Ops that makes a copy of x to let go of x itself.
+  virtual at::Tensor convolution(ConvCall call, const ConvWeights& weights) = 0;
+  // y = silu(GroupNorm(x)), or silu(GroupNorm(x) * scale + shift). y may be x.
   virtual void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call,
                          at::Tensor& y_CTYX) = 0;
-  // x += y, in place. Units: channels.
-  virtual void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) = 0;
-  // Nearest neighbour, x2 in space and, when `in_time`, in time: an odd T above 1 keeps its first
-  // frame single, T = 1 stays.
-  virtual at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) = 0;
 
   // One seam between tiles: the lines of `before` fade into those of `tile` along `dim` (2 Y, 3 X),
   // in place. Both are the seam alone, of one shape and any strides.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "core/ops/ops.h"
 
@@ -66,15 +67,15 @@ class SequentialOffload final : public Ops {
   at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) override {
     return inner_->gated_gelu(gate_RD, up_RD);
   }
-  at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) override {
-    return inner_->convolution(x_CTYX, weights);
+  ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                               int64_t stride) override {
+    return inner_->pack_convolution(weight, bias, stride);
+  }
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override {
+    return inner_->convolution(std::move(call), weights);
   }
   void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override {
     inner_->norm_silu(x_CTYX, call, y_CTYX);
-  }
-  void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override { inner_->add(x_CTYX, y_CTYX); }
-  at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override {
-    return inner_->upsample(x_CTYX, in_time);
   }
   void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override {
     inner_->fade(before_CTYX, tile_CTYX, dim);

@@ -11,124 +11,154 @@
 namespace cogvx {
 namespace {
 
-// Follows the decoder's widths from the latents to the frames; sizes in elements.
-class DecoderWalk {
+// Follows the widths of one half of the VAE as it runs; sizes in elements.
+class VaeWalk {
  public:
-  DecoderWalk(const VaeConfig& config, const Tile& tile, int64_t latent_frames, const VaeWork& work)
-      : c_(config), frames_(latent_frames), plane_(tile.height * tile.width), work_(work) {}
-
-  void begin(int64_t out) {
-    causal_convolution(c_.latent_channels, out, /*held=*/c_.latent_channels);
-  }
-  void resnet(int64_t in, int64_t out) {
-    causal_convolution(in, out, /*held=*/in);
-    causal_convolution(out, out, /*held=*/in + out);
-    if (in != out) {
-      weights_ += in * out;
-      peak_ = std::max(peak_, (in + 2 * out) * frames_ * plane_);
-    }
-  }
-  void upsample(int64_t channels, bool in_time) {
-    const int64_t before = channels * frames_ * plane_;
-    if (in_time) frames_ = 2 * frames_ - frames_ % 2;
-    plane_ *= 4;
-    weights_ += 9 * channels * channels;
-    const int64_t after = channels * frames_ * plane_;
-    peak_ = std::max(peak_, before + 2 * after + work_.frame_convolution(after, after));
-  }
-  void end(int64_t in) { causal_convolution(in, c_.out_channels, /*held=*/in); }
-
-  int64_t weights() const { return weights_; }
-  int64_t peak() const { return peak_ + caches_; }
-
- private:
-  // `held` channels live beside the padded input and the output.
-  void causal_convolution(int64_t in, int64_t out, int64_t held) {
-    weights_ += 27 * in * out + 2 * c_.latent_channels * in;
-    peak_ = std::max(
-        peak_, ((held + out) * frames_ + in * (frames_ + 2) + work_.convolution(in, out, frames_)) *
-                   plane_);
-    const int64_t normed = held * frames_ + in * (frames_ + 2) + work_.norm(in, frames_);
-    peak_ = std::max(peak_, normed * plane_);
-    caches_ += 2 * in * plane_;
-  }
-
-  const VaeConfig& c_;
-  int64_t frames_;
-  int64_t plane_;
-  const VaeWork& work_;
-  int64_t weights_ = 0;
-  int64_t peak_ = 0;
-  int64_t caches_ = 0;
-};
-
-// Follows the encoder's widths from the pixels to the moments; sizes in elements.
-class EncoderWalk {
- public:
-  EncoderWalk(const VaeConfig& config, const Tile& tile, const VaeWork& work)
+  VaeWalk(const VaeConfig& config, const Tile& tile, const VaeWork& work)
       : c_(config), tile_(tile), work_(work) {}
 
+  void resnet(int64_t in, int64_t out) {
+    norm(in, /*held=*/2 * in);
+    convolution({.in = in, .out = out, .held = in});
+    norm(out, /*held=*/in + out);
+    if (in != out) {
+      weights_ += in * out;
+      need((in + 2 * out) * frames_ + work_.convolution(in, out, frames_));
+    }
+    convolution({.in = out, .out = out, .held = out, .adds = true});
+  }
+  int64_t weights() const { return weights_; }
+  int64_t peak() const { return peak_; }
+
+ protected:
   // One chunk, the first or one that finds what the chunks before it kept.
-  void run(int64_t frames) {
+  void begin_chunk(int64_t frames, bool last) {
     frames_ = frames;
     height_ = tile_.height;
     width_ = tile_.width;
     weights_ = 0;
-    first_ = kept_ == 0;
-    walk_encoder(c_, *this);
+    finds_ = begun_;
+    keeps_ = !last;
+    begun_ = true;
   }
-  void begin(int64_t out) { causal_convolution({c_.in_channels, out, c_.in_channels}); }
-  void resnet(int64_t in, int64_t out) {
-    causal_convolution({in, out, /*held=*/in});
-    causal_convolution({out, out, /*held=*/in, /*normed=*/out});
-    if (in == out) return;
-    weights_ += in * out;
-    need((in + 2 * out) * frames_ + work_.convolution(in, out, frames_));
+  // In place, or what it gives is among the channels held.
+  void norm(int64_t channels, int64_t held) {
+    weights_ += norm_weights(channels);
+    need(held * frames_ + work_.norm(channels, frames_));
   }
-  void downsample(int64_t channels, bool in_time) {
-    const int64_t before = channels * frames_ * plane();
-    if (in_time) frames_ = (frames_ + 1) / 2;
-    const int64_t padded = channels * frames_ * (height_ + 1) * (width_ + 1);
-    height_ /= 2;
-    width_ /= 2;
-    const int64_t after = channels * frames_ * plane();
-    weights_ += 9 * channels * channels;
-    peak_ = std::max({peak_, kept_ + before + padded,
-                      kept_ + padded + after + work_.frame_convolution(padded, after)});
-  }
-  void end(int64_t in) { causal_convolution({in, 2 * c_.latent_channels, in}); }
-  int64_t weights() const { return weights_; }
-  int64_t peak() const { return peak_; }
-
- private:
   struct Convolution {
     int64_t in;
     int64_t out;
-    int64_t held;        // channels that live beside its padded input and its output
-    int64_t normed = 0;  // further ones until it begins
+    int64_t held = 0;   // channels that live beside its input and output
+    bool adds = false;  // to what is held
   };
-  void causal_convolution(const Convolution& c) {
-    weights_ += 27 * c.in * c.out + 3 * c.in;
-    const int64_t padded = c.in * (frames_ + 2);
-    need((c.held + c.normed) * frames_ + padded + work_.norm(c.in, frames_));
-    if (first_) kept_ += 2 * c.in * plane();
-    need((c.held + c.out) * frames_ + padded + work_.convolution(c.in, c.out, frames_));
+  void convolution(const Convolution& c) {
+    weights_ += 27 * c.in * c.out;
+    const int64_t cached = 2 * c.in * plane();
+    if (keeps_) kept_ += cached;
+    const bool in_place = c.adds && !work_.by_copies;
+    const int64_t padding = work_.by_copies ? 2 * c.in : 0;
+    need((c.held + c.in + (in_place ? 0 : c.out)) * frames_ + padding +
+         work_.convolution(c.in, c.out, frames_));
+    if (finds_) kept_ -= cached;
+  }
+  // To another size of the plane; `input` is what the convolution's copy of its input takes.
+  void change_plane(int64_t channels, int64_t before, int64_t input, int64_t after) {
+    weights_ += 9 * channels * channels;
+    const int64_t taken = work_.by_copies ? input : before;
+    if (work_.by_copies) peak_ = std::max(peak_, kept_ + before + input);
+    peak_ = std::max(peak_, kept_ + taken + after + work_.frame_convolution(input, after));
   }
   int64_t plane() const { return height_ * width_; }
   // For one position of the plane.
   void need(int64_t elements) { peak_ = std::max(peak_, kept_ + elements * plane()); }
+  virtual int64_t norm_weights(int64_t channels) const = 0;
+  ~VaeWalk() = default;
 
   const VaeConfig& c_;
   Tile tile_;
   const VaeWork& work_;
-  bool first_ = true;
   int64_t frames_ = 0;
   int64_t height_ = 0;
   int64_t width_ = 0;
-  int64_t weights_ = 0;
-  int64_t kept_ = 0;
   int64_t peak_ = 0;
+  int64_t kept_ = 0;
+  int64_t weights_ = 0;
+
+ private:
+  bool begun_ = false;
+  bool finds_ = false;
+  bool keeps_ = false;
 };
+
+// From the latents to the frames.
+class DecoderWalk final : public VaeWalk {
+ public:
+  using VaeWalk::VaeWalk;
+
+  void run(int64_t frames, bool last) {
+    begin_chunk(frames, last);
+    walk_decoder(c_, *this);
+  }
+  void begin(int64_t out) { convolution({.in = c_.latent_channels, .out = out}); }
+  void upsample(int64_t channels, bool in_time) {
+    const int64_t before = channels * frames_ * plane();
+    if (in_time) frames_ = 2 * frames_ - frames_ % 2;
+    height_ *= 2;
+    width_ *= 2;
+    const int64_t after = channels * frames_ * plane();
+    change_plane(channels, before, /*input=*/after, after);
+  }
+  void end(int64_t in) {
+    norm(in, /*held=*/in);
+    convolution({.in = in, .out = c_.out_channels});
+  }
+
+ private:
+  // Its scale and shift come from two 1x1 convolutions.
+  int64_t norm_weights(int64_t channels) const override {
+    return 2 * c_.latent_channels * channels;
+  }
+};
+
+// From the pixels to the moments.
+class EncoderWalk final : public VaeWalk {
+ public:
+  using VaeWalk::VaeWalk;
+
+  void run(int64_t frames, bool last) {
+    begin_chunk(frames, last);
+    walk_encoder(c_, *this);
+  }
+  void begin(int64_t out) { convolution({.in = c_.in_channels, .out = out}); }
+  void downsample(int64_t channels, bool in_time) {
+    int64_t before = channels * frames_ * plane();
+    if (in_time) {
+      frames_ = (frames_ + 1) / 2;
+      need(channels * frames_ + before / plane());
+      before = channels * frames_ * plane();
+    }
+    const int64_t padded = channels * frames_ * (height_ + 1) * (width_ + 1);
+    height_ /= 2;
+    width_ /= 2;
+    change_plane(channels, before, padded, channels * frames_ * plane());
+  }
+  void end(int64_t in) {
+    norm(in, /*held=*/in);
+    convolution({.in = in, .out = 2 * c_.latent_channels});
+  }
+
+ private:
+  int64_t norm_weights(int64_t channels) const override { return 2 * channels; }
+};
+
+// The first chunk, which is the longest, and one that finds what it kept.
+template <typename Walk>
+VaeSizes walk_chunks(Walk walk, const std::vector<RowRange>& chunks) {
+  for (size_t i = 0; i < std::min<size_t>(chunks.size(), 2); ++i)
+    walk.run(chunks[i].size(), i + 1 == chunks.size());
+  return {walk.weights(), walk.peak()};
+}
 
 }  // namespace
 
@@ -144,19 +174,15 @@ int64_t transformer_parameters(const TransformerConfig& config) {
 VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const VaeWork& work) {
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
-  DecoderWalk walk(checkpoint.vae, largest_tile(layout),
-                   temporal_chunks(latents.decoded())[0].size(), work);
-  walk_decoder(checkpoint.vae, walk);
-  return {walk.weights(), walk.peak()};
+  return walk_chunks(DecoderWalk(checkpoint.vae, largest_tile(layout), work),
+                     temporal_chunks(latents.decoded()));
 }
 
 VaeSizes encoder_sizes(const Checkpoint& checkpoint, const Request& request, int64_t frames,
                        const VaeWork& work) {
   const TileLayout layout = plan_encoder_tiles(request.vae_tile, request.height, request.width);
-  EncoderWalk walk(checkpoint.vae, largest_tile(layout), work);
-  const std::vector<RowRange> chunks = encoder_chunks(frames);
-  for (size_t i = 0; i < std::min<size_t>(chunks.size(), 2); ++i) walk.run(chunks[i].size());
-  return {walk.weights(), walk.peak()};
+  return walk_chunks(EncoderWalk(checkpoint.vae, largest_tile(layout), work),
+                     encoder_chunks(frames));
 }
 
 }  // namespace cogvx

@@ -15,6 +15,8 @@ int64_t transformer_parameters(const TransformerConfig& config);
 // Elements of what a layer of the VAE needs beside its input and its output: of so many channels
 // and frames for one position of the image plane, or, where the plane changes, of so many elements.
 struct VaeWork {
+  // A convolution takes x padded, or enlarged, in a copy instead of x, and adds what it gives.
+  bool by_copies = false;
   std::function<int64_t(int64_t in, int64_t out, int64_t frames)> convolution;
   std::function<int64_t(int64_t in, int64_t out)> frame_convolution;
   std::function<int64_t(int64_t channels, int64_t frames)> norm;

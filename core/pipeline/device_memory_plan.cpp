@@ -102,7 +102,8 @@ VaeWork device_work(const Checkpoint& checkpoint, int64_t bytes) {
   // Of one group at a time, in fp32: centred, times its factor, the sum; and x where it is not yet.
   const int64_t copies = bytes == kFp32Bytes ? 3 : 4;
   const int64_t groups = checkpoint.vae.norm_num_groups;
-  return {.convolution = [](int64_t in, int64_t out,
+  return {.by_copies = true,
+          .convolution = [](int64_t in, int64_t out,
                             int64_t frames) { return in * (frames + 2) + out * frames; },
           .frame_convolution = [](int64_t in, int64_t out) { return in + out; },
           .norm =

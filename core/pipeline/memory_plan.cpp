@@ -11,11 +11,12 @@
 namespace cogvx {
 namespace {
 
-// The program with libtorch's touched pages, and what its libraries generate and keep to compute
-// with: nothing for text, more for convolutions than for linear layers.
+// The program with libtorch's touched pages, and for linear layers what its libraries generate and
+// keep to compute with.
 constexpr int64_t kProgramBytes = 162'000'000;
 constexpr int64_t kLinearBytes = kProgramBytes + 10'000'000;
-constexpr int64_t kConvolutionBytes = kProgramBytes + 18'000'000;
+// What a thread has of its own: a tile of sums, its stack, its heap.
+constexpr int64_t kThreadBytes = 256 << 10;
 constexpr int64_t kFp32Bytes = 4;
 constexpr int64_t kColours = 3;
 
@@ -74,28 +75,25 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   return kLinearBytes + weights + std::max(stacking, step);
 }
 
-// Each thread has one frame's input window and output in work, both plain and in the library's own
-// layout.
-VaeWork host_work(int threads) {
-  return {.convolution = [threads](int64_t in, int64_t out,
-                                   int64_t) { return threads * int64_t{2} * (3 * in + out); },
+VaeWork host_work() {
+  return {.convolution = [](int64_t, int64_t, int64_t) { return int64_t{0}; },
           .frame_convolution = [](int64_t, int64_t) { return int64_t{0}; },
           .norm = [](int64_t, int64_t) { return int64_t{0}; }};
 }
 
 // The decoder with the largest tile in work.
 int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int threads) {
-  const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work(threads));
-  return (sizes.weights + sizes.peak) * element_bytes(request.dtype);
+  const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work());
+  return (sizes.weights + sizes.peak) * element_bytes(request.dtype) + threads * kThreadBytes;
 }
 
 int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads,
                     const DeviceShare& share) {
   if (!share.decodes) {
-    const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work(threads));
+    const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work());
     return kProgramBytes + sizes.weights * element_bytes(request.dtype);
   }
-  const int64_t program = kConvolutionBytes + tile_bytes(checkpoint, request, threads);
+  const int64_t program = kProgramBytes + tile_bytes(checkpoint, request, threads);
   if (!share.joins_tiles) return program;
   const int64_t bytes = element_bytes(request.dtype);
   const LatentShape latents = latent_shape(request, checkpoint);
@@ -135,19 +133,19 @@ MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& reque
   return {.encode_text = kProgramBytes,
           .encode_video = plan_input(checkpoint, request, threads),
           .denoise = kLinearBytes + weights,
-          .decode = kConvolutionBytes + tile_bytes(checkpoint, request, threads)};
+          .decode = kProgramBytes + tile_bytes(checkpoint, request, threads)};
 }
 
 int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
                           int threads) {
-  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, host_work(threads));
+  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, host_work());
   const int64_t bytes = element_bytes(request.dtype);
   const Tile tile =
       largest_tile(plan_encoder_tiles(request.vae_tile, request.height, request.width));
   const int64_t chunk = encoder_chunks(frames)[0].size() * tile.height * tile.width;
   const int64_t pixels = frames * request.height * request.width;
-  return kConvolutionBytes + (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes +
-         kColours * pixels;
+  return kProgramBytes + threads * kThreadBytes +
+         (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes + kColours * pixels;
 }
 
 }  // namespace cogvx

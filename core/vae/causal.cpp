@@ -2,44 +2,62 @@
 
 #include <ATen/ops/empty.h>
 
+#include <utility>
+
 namespace cogvx {
 
-CausalInput causal_input(const at::Tensor& like_CTYX) {
-  const int64_t frames = like_CTYX.size(1);
-  const at::Tensor padded =
-      at::empty({like_CTYX.size(0), frames + kCausalFrames, like_CTYX.size(2), like_CTYX.size(3)},
-                like_CTYX.options());
-  return {padded, padded.narrow(1, kCausalFrames, frames)};
+namespace {
+
+// The last frames of history and x, one behind the other.
+at::Tensor last_frames(const at::Tensor& history_CTYX, const at::Tensor& x_CTYX) {
+  const int64_t frames = x_CTYX.size(1);
+  if (frames >= kCausalFrames)
+    return x_CTYX.narrow(1, frames - kCausalFrames, kCausalFrames).clone();
+  at::Tensor last = frames_like(x_CTYX, kCausalFrames);
+  last.select(1, 0).copy_(history_CTYX.defined() ? history_CTYX.select(1, 1) : x_CTYX.select(1, 0));
+  last.select(1, 1).copy_(x_CTYX.select(1, 0));
+  return last;
 }
 
-at::Tensor causal_convolution(const CausalInput& input, const ConvWeights& conv, CausalCache& cache,
+}  // namespace
+
+at::Tensor frames_like(const at::Tensor& like_CTYX, int64_t frames) {
+  const int64_t channels = like_CTYX.size(0), height = like_CTYX.size(2), width = like_CTYX.size(3);
+  if (like_CTYX.is_contiguous())
+    return at::empty({channels, frames, height, width}, like_CTYX.options());
+  return at::empty({frames, height, width, channels}, like_CTYX.options()).permute({3, 0, 1, 2});
+}
+
+at::Tensor causal_convolution(ConvCall call, const ConvWeights& conv, CausalCache& cache,
                               Ops& ops) {
-  const at::Tensor& padded = input.padded_CTYX;
-  at::Tensor history = padded.narrow(1, 0, kCausalFrames);
-  at::Tensor& cached = cache[&conv];
-  history.copy_(cached.defined() ? cached : input.frames_CTYX.narrow(1, 0, 1).expand_as(history));
-  cached = padded.narrow(1, padded.size(1) - kCausalFrames, kCausalFrames).clone();
-  return ops.convolution(padded, conv);
+  at::Tensor& kept = cache.frames[&conv];
+  call.history_CTYX = std::exchange(kept, {});
+  if (!cache.last_chunk) kept = last_frames(call.history_CTYX, call.x_CTYX);
+  return ops.convolution(std::move(call), conv);
 }
 
 ConvWeights VaeLayerLoader::convolution(const std::string& name, int64_t out, int64_t in,
                                         int64_t kernel) {
-  return {take(name + ".weight", {out, in, kernel, kernel, kernel}), take(name + ".bias", {out})};
+  return packed(name, take(name + ".weight", {out, in, kernel, kernel, kernel}), /*stride=*/1);
 }
 
 ConvWeights VaeLayerLoader::frame_convolution(const std::string& name, int64_t channels,
                                               int64_t stride) {
-  return {take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2),
-          take(name + ".bias", {channels}), stride};
+  return packed(name, take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2), stride);
 }
 
 NormWeights VaeLayerLoader::norm(const std::string& name, int64_t channels, double eps) {
-  return {take(name + ".weight", {channels}).to(at::kFloat),
-          take(name + ".bias", {channels}).to(at::kFloat), eps};
+  return {ops_.upload(take(name + ".weight", {channels}).to(at::kFloat)),
+          ops_.upload(take(name + ".bias", {channels}).to(at::kFloat)), eps};
 }
 
 at::Tensor VaeLayerLoader::take(const std::string& name, at::IntArrayRef shape) {
-  return ops_.upload(weights_.take(part_ + name, shape, dtype_));
+  return weights_.take(part_ + name, shape, dtype_);
+}
+
+ConvWeights VaeLayerLoader::packed(const std::string& name, const at::Tensor& weight,
+                                   int64_t stride) {
+  return ops_.pack_convolution(weight, take(name + ".bias", {weight.size(0)}), stride);
 }
 
 }  // namespace cogvx

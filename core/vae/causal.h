@@ -17,19 +17,16 @@ constexpr int64_t kCausalFrames = 2;
 
 // The two last input frames of every causal convolution, carried from one temporal chunk to the
 // next.
-using CausalCache = std::map<const ConvWeights*, at::Tensor>;
-
-// A chunk of frames behind room for the two before it.
-struct CausalInput {
-  at::Tensor padded_CTYX;
-  at::Tensor frames_CTYX;  // a view, to be filled
+struct CausalCache {
+  std::map<const ConvWeights*, at::Tensor> frames;
+  bool last_chunk = false;  // nothing is kept then
 };
-// For frames of the size of `like`.
-CausalInput causal_input(const at::Tensor& like_CTYX);
-// What comes before `input` is the end of the chunk before, or, in the first chunk, its own first
-// frame. `cache` becomes the end of this one.
-at::Tensor causal_convolution(const CausalInput& input, const ConvWeights& conv, CausalCache& cache,
-                              Ops& ops);
+
+// New frames that lie in memory as those of `like`, for an Ops has an order of its own.
+at::Tensor frames_like(const at::Tensor& like_CTYX, int64_t frames);
+// What comes before the call's x is the end of the chunk before, or, in the first chunk, x's own
+// first frame. `cache` becomes the end of this one.
+at::Tensor causal_convolution(ConvCall call, const ConvWeights& conv, CausalCache& cache, Ops& ops);
 
 // Takes the layers of one half of the VAE to where an Ops computes. All throw DataError.
 class VaeLayerLoader {
@@ -46,6 +43,7 @@ class VaeLayerLoader {
 
  private:
   at::Tensor take(const std::string& name, at::IntArrayRef shape);
+  ConvWeights packed(const std::string& name, const at::Tensor& weight, int64_t stride);
 
   std::string part_;
   WeightMap& weights_;

@@ -1,5 +1,7 @@
 #include "core/vae/decoder.h"
 
+#include <utility>
+
 #include "core/base/memory.h"
 
 namespace cogvx {
@@ -65,41 +67,43 @@ VaeDecoder::VaeDecoder(const VaeConfig& config, WeightMap& weights, at::ScalarTy
   weights.finish();
 }
 
-at::Tensor VaeDecoder::norm_and_convolve(const at::Tensor& x_CTYX, const SpatialNorm& norm,
-                                         const ConvWeights& conv, const at::Tensor& latents_CtYX,
-                                         CausalCache& cache) const {
+void VaeDecoder::norm(const at::Tensor& x_CTYX, const SpatialNorm& norm,
+                      const at::Tensor& latents_CtYX, at::Tensor& y_CTYX) const {
   // A 1x1 convolution and nearest-neighbour enlargement commute, so it runs on the latent grid.
   const NormSiluCall call{.norm = norm.norm,
                           .groups = config_.norm_num_groups,
-                          .scale_Ctyx = ops_.convolution(latents_CtYX, norm.conv_y),
-                          .shift_Ctyx = ops_.convolution(latents_CtYX, norm.conv_b)};
-  CausalInput activated = causal_input(x_CTYX);
-  ops_.norm_silu(x_CTYX, call, activated.frames_CTYX);
-  return causal_convolution(activated, conv, cache, ops_);
+                          .scale_Ctyx = ops_.convolution({latents_CtYX}, norm.conv_y),
+                          .shift_Ctyx = ops_.convolution({latents_CtYX}, norm.conv_b)};
+  ops_.norm_silu(x_CTYX, call, y_CTYX);
 }
 
-at::Tensor VaeDecoder::run_resnet(const DecoderResnet& resnet, const at::Tensor& x_CTYX,
+at::Tensor VaeDecoder::run_resnet(const DecoderResnet& resnet, at::Tensor x_CTYX,
                                   const at::Tensor& latents_CtYX, CausalCache& cache) const {
-  at::Tensor h = norm_and_convolve(x_CTYX, resnet.norm1, resnet.conv1, latents_CtYX, cache);
-  h = norm_and_convolve(h, resnet.norm2, resnet.conv2, latents_CtYX, cache);
-  ops_.add(h,
-           resnet.shortcut.weight.defined() ? ops_.convolution(x_CTYX, resnet.shortcut) : x_CTYX);
-  return h;
+  at::Tensor h_CTYX = frames_like(x_CTYX, x_CTYX.size(1));
+  norm(x_CTYX, resnet.norm1, latents_CtYX, h_CTYX);
+  h_CTYX = causal_convolution({std::move(h_CTYX)}, resnet.conv1, cache, ops_);
+  norm(h_CTYX, resnet.norm2, latents_CtYX, h_CTYX);
+  if (resnet.shortcut.packed.defined())
+    x_CTYX = ops_.convolution({std::move(x_CTYX)}, resnet.shortcut);
+  return causal_convolution({.x_CTYX = std::move(h_CTYX), .sum_CTYX = std::move(x_CTYX)},
+                            resnet.conv2, cache, ops_);
 }
 
 at::Tensor VaeDecoder::decode_chunk(const at::Tensor& host_latents_CtYX, CausalCache& cache) const {
   const at::Tensor latents_CtYX = ops_.upload(host_latents_CtYX);
-  CausalInput first = causal_input(latents_CtYX);
-  first.frames_CTYX.copy_(latents_CtYX);
-  at::Tensor x = causal_convolution(first, conv_in_, cache, ops_);
-  for (const DecoderResnet& resnet : mid_resnets_) x = run_resnet(resnet, x, latents_CtYX, cache);
+  at::Tensor x = causal_convolution({latents_CtYX}, conv_in_, cache, ops_);
+  for (const DecoderResnet& resnet : mid_resnets_)
+    x = run_resnet(resnet, std::move(x), latents_CtYX, cache);
   for (const DecoderUpBlock& block : up_blocks_) {
     for (const DecoderResnet& resnet : block.resnets)
-      x = run_resnet(resnet, x, latents_CtYX, cache);
-    if (block.upsampler.weight.defined())
-      x = ops_.convolution(ops_.upsample(x, block.in_time), block.upsampler);
+      x = run_resnet(resnet, std::move(x), latents_CtYX, cache);
+    const Enlarge enlarge = block.in_time ? Enlarge::kSpaceAndTime : Enlarge::kSpace;
+    if (block.upsampler.packed.defined())
+      x = ops_.convolution({.x_CTYX = std::move(x), .enlarge = enlarge}, block.upsampler);
   }
-  return ops_.download(norm_and_convolve(x, norm_out_, conv_out_, latents_CtYX, cache));
+  norm(x, norm_out_, latents_CtYX, x);
+  x = causal_convolution({std::move(x)}, conv_out_, cache, ops_);
+  return ops_.download(x).contiguous();
 }
 
 }  // namespace cogvx

@@ -26,12 +26,12 @@ struct DecoderResnet {
   ConvWeights conv1;
   SpatialNorm norm2;
   ConvWeights conv2;
-  ConvWeights shortcut;  // weight undefined: channels stay
+  ConvWeights shortcut;  // undefined: channels stay
 };
 
 struct DecoderUpBlock {
   std::vector<DecoderResnet> resnets;
-  ConvWeights upsampler;  // weight undefined: none
+  ConvWeights upsampler;  // undefined: none
   bool in_time = false;
 };
 
@@ -50,10 +50,11 @@ class VaeDecoder {
   at::Tensor decode_chunk(const at::Tensor& host_latents_CtYX, CausalCache& cache) const;
 
  private:
-  at::Tensor norm_and_convolve(const at::Tensor& x_CTYX, const SpatialNorm& norm,
-                               const ConvWeights& conv, const at::Tensor& latents_CtYX,
-                               CausalCache& cache) const;
-  at::Tensor run_resnet(const DecoderResnet& resnet, const at::Tensor& x_CTYX,
+  // With SiLU; y may be x.
+  void norm(const at::Tensor& x_CTYX, const SpatialNorm& norm, const at::Tensor& latents_CtYX,
+            at::Tensor& y_CTYX) const;
+  // Takes x, so that a tensor lives no longer than it is needed.
+  at::Tensor run_resnet(const DecoderResnet& resnet, at::Tensor x_CTYX,
                         const at::Tensor& latents_CtYX, CausalCache& cache) const;
 
   VaeConfig config_;

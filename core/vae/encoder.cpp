@@ -1,7 +1,6 @@
 #include "core/vae/encoder.h"
 
 #include <ATen/ops/add.h>
-#include <ATen/ops/empty.h>
 
 #include <utility>
 
@@ -24,28 +23,17 @@ EncoderResnet load_resnet(VaeLayerLoader& load, const std::string& name, int64_t
   return r;
 }
 
-// Each frame with a line of zeros below and a column of them to its right, which a stride of two
-// wants; where `in_time`, pairs of frames are averaged first, and of an odd count the first one
-// stays as it is.
-at::Tensor padded_for_downsampling(const at::Tensor& x_CTYX, bool in_time) {
-  const int64_t frames = x_CTYX.size(1), height = x_CTYX.size(2), width = x_CTYX.size(3);
-  const int64_t out_frames = in_time ? (frames + 1) / 2 : frames;
-  at::Tensor padded =
-      at::empty({x_CTYX.size(0), out_frames, height + 1, width + 1}, x_CTYX.options());
-  padded.select(2, height).zero_();
-  padded.select(3, width).zero_();
-  const at::Tensor inside = padded.narrow(2, 0, height).narrow(3, 0, width);
-  const int64_t first_stays = frames % 2;
-  for (int64_t t = 0; t < out_frames; ++t) {
-    at::Tensor frame = inside.select(1, t);
-    if (!in_time || (t == 0 && first_stays == 1)) {
-      frame.copy_(x_CTYX.select(1, t));
-    } else {
-      const int64_t from = 2 * t - first_stays;
-      at::add_out(frame, x_CTYX.select(1, from), x_CTYX.select(1, from + 1)).mul_(0.5);
-    }
+// Pairs of frames; of an odd count the first one stays as it is.
+at::Tensor averaged_pairs(const at::Tensor& x_CTYX) {
+  const int64_t frames = x_CTYX.size(1), first_stays = frames % 2;
+  at::Tensor averaged = frames_like(x_CTYX, (frames + 1) / 2);
+  if (first_stays == 1) averaged.select(1, 0).copy_(x_CTYX.select(1, 0));
+  for (int64_t t = first_stays; t < averaged.size(1); ++t) {
+    const int64_t from = 2 * t - first_stays;
+    at::Tensor frame = averaged.select(1, t);
+    at::add_out(frame, x_CTYX.select(1, from), x_CTYX.select(1, from + 1)).mul_(0.5);
   }
-  return padded;
+  return averaged;
 }
 
 }  // namespace
@@ -81,43 +69,36 @@ VaeEncoder::VaeEncoder(const VaeConfig& config, WeightMap& weights, at::ScalarTy
   weights.finish();
 }
 
-CausalInput VaeEncoder::activated(const at::Tensor& x_CTYX, const NormWeights& norm) const {
-  CausalInput input = causal_input(x_CTYX);
+void VaeEncoder::norm(const at::Tensor& x_CTYX, const NormWeights& norm, at::Tensor& y_CTYX) const {
   const NormSiluCall call{
       .norm = norm, .groups = config_.norm_num_groups, .scale_Ctyx = {}, .shift_Ctyx = {}};
-  ops_.norm_silu(x_CTYX, call, input.frames_CTYX);
-  return input;
+  ops_.norm_silu(x_CTYX, call, y_CTYX);
 }
 
-at::Tensor VaeEncoder::run_resnet(const EncoderResnet& resnet, const at::Tensor& x_CTYX,
+at::Tensor VaeEncoder::run_resnet(const EncoderResnet& resnet, at::Tensor x_CTYX,
                                   CausalCache& cache) const {
-  at::Tensor h = causal_convolution(activated(x_CTYX, resnet.norm1), resnet.conv1, cache, ops_);
-  {
-    const CausalInput again = activated(h, resnet.norm2);
-    h.reset();  // a good part of the encoder's peak
-    h = causal_convolution(again, resnet.conv2, cache, ops_);
-  }
-  ops_.add(h,
-           resnet.shortcut.weight.defined() ? ops_.convolution(x_CTYX, resnet.shortcut) : x_CTYX);
-  return h;
+  at::Tensor h_CTYX = frames_like(x_CTYX, x_CTYX.size(1));
+  norm(x_CTYX, resnet.norm1, h_CTYX);
+  h_CTYX = causal_convolution({std::move(h_CTYX)}, resnet.conv1, cache, ops_);
+  norm(h_CTYX, resnet.norm2, h_CTYX);
+  if (resnet.shortcut.packed.defined())
+    x_CTYX = ops_.convolution({std::move(x_CTYX)}, resnet.shortcut);
+  return causal_convolution({.x_CTYX = std::move(h_CTYX), .sum_CTYX = std::move(x_CTYX)},
+                            resnet.conv2, cache, ops_);
 }
 
 at::Tensor VaeEncoder::encode_chunk(const at::Tensor& host_pixels_CTYX, CausalCache& cache) const {
-  at::Tensor x = ops_.upload(host_pixels_CTYX);
-  {
-    CausalInput first = causal_input(x);
-    first.frames_CTYX.copy_(x);
-    x = causal_convolution(first, conv_in_, cache, ops_);
-  }
+  at::Tensor x = causal_convolution({ops_.upload(host_pixels_CTYX)}, conv_in_, cache, ops_);
   for (const EncoderDownBlock& block : down_blocks_) {
-    for (const EncoderResnet& resnet : block.resnets) x = run_resnet(resnet, x, cache);
-    if (!block.downsampler.weight.defined()) continue;
-    const at::Tensor padded = padded_for_downsampling(x, block.in_time);
-    x.reset();
-    x = ops_.convolution(padded, block.downsampler);
+    for (const EncoderResnet& resnet : block.resnets) x = run_resnet(resnet, std::move(x), cache);
+    if (!block.downsampler.packed.defined()) continue;
+    if (block.in_time) x = averaged_pairs(x);
+    x = ops_.convolution({std::move(x)}, block.downsampler);
   }
-  for (const EncoderResnet& resnet : mid_resnets_) x = run_resnet(resnet, x, cache);
-  return ops_.download(causal_convolution(activated(x, norm_out_), conv_out_, cache, ops_));
+  for (const EncoderResnet& resnet : mid_resnets_) x = run_resnet(resnet, std::move(x), cache);
+  norm(x, norm_out_, x);
+  x = causal_convolution({std::move(x)}, conv_out_, cache, ops_);
+  return ops_.download(x).contiguous();
 }
 
 }  // namespace cogvx

@@ -19,12 +19,12 @@ struct EncoderResnet {
   ConvWeights conv1;
   NormWeights norm2;
   ConvWeights conv2;
-  ConvWeights shortcut;  // weight undefined: channels stay
+  ConvWeights shortcut;  // undefined: channels stay
 };
 
 struct EncoderDownBlock {
   std::vector<EncoderResnet> resnets;
-  ConvWeights downsampler;  // weight undefined: none
+  ConvWeights downsampler;  // undefined: none
   bool in_time = false;
 };
 
@@ -45,9 +45,10 @@ class VaeEncoder {
   at::Tensor encode_chunk(const at::Tensor& host_pixels_CTYX, CausalCache& cache) const;
 
  private:
-  CausalInput activated(const at::Tensor& x_CTYX, const NormWeights& norm) const;
-  at::Tensor run_resnet(const EncoderResnet& resnet, const at::Tensor& x_CTYX,
-                        CausalCache& cache) const;
+  // With SiLU; y may be x.
+  void norm(const at::Tensor& x_CTYX, const NormWeights& norm, at::Tensor& y_CTYX) const;
+  // Takes x, so that a tensor lives no longer than it is needed.
+  at::Tensor run_resnet(const EncoderResnet& resnet, at::Tensor x_CTYX, CausalCache& cache) const;
 
   VaeConfig config_;
   at::ScalarType dtype_;

@@ -74,6 +74,7 @@ at::Tensor run_tile(const at::Tensor& x_CTYX, const Tile& tile, const std::vecto
   CausalCache cache;
   std::vector<at::Tensor> results;
   for (const RowRange& chunk : chunks) {
+    cache.last_chunk = chunk.end == chunks.back().end;
     results.push_back(run_chunk(own.narrow(1, chunk.begin, chunk.size()).contiguous(), cache));
     if (after_chunk) after_chunk(std::ssize(results), std::ssize(chunks));
   }

@@ -206,7 +206,7 @@ TEST(SequenceExchange, QueriesOfOtherRanksTilesAreNeverLookedAt) {
       for (int ranks : {4, 8}) {
         test::run_ranks(ranks, [&](Group& group) {
           ThreadPool pool(1);
-          CpuOps cpu(pool, cpu_path());
+          CpuOps cpu(pool, test::cpu_path());
           OtherQueriesLost ops(cpu);
           WeightMap weights(folder.path(), "diffusion_pytorch_model");
           Transformer transformer(config, weights, dtype, ops);

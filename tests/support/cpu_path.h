@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <stdexcept>
+#include <string>
 
 #include "core/ops/cpu/kernels.h"
 
@@ -14,6 +15,13 @@ inline cpu::CpuPath cpu_path() {
   const auto path = cpu::find_path(name);
   if (!path) throw std::runtime_error("COGVX_CPU_PATH names no path");
   return *path;
+}
+
+// For a test's name, which takes no dash.
+inline std::string path_label(cpu::CpuPath path) {
+  std::string name = cpu::path_name(path);
+  std::erase(name, '-');
+  return name;
 }
 
 }  // namespace cogvx::test

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/slow_conv3d_forward.h>
 
 #include "core/ops/formulas.h"
 #include "tests/support/fake_device.h"
@@ -28,18 +29,21 @@ class CudaLikeOps final : public PassingOps {
   at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) override {
     return formulas::gated_gelu(gate, up);
   }
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    const int64_t frames = x.size(1) - weights.weight.size(2) + 1;
-    const int64_t output = weights.weight.size(0) * frames * (x.size(2) / weights.stride) *
-                           (x.size(3) / weights.stride);
-    const at::Tensor workspace = at::empty({x.numel() + output}, x.options());
-    return inner_.convolution(x, weights);
+  ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                               int64_t stride) override {
+    return formulas::plain_convolution(upload(weight), upload(bias), stride);
+  }
+  at::Tensor convolution(ConvCall call, const ConvWeights& w) override {
+    const at::Tensor x = formulas::convolution_input(call, w).unsqueeze(0).contiguous();
+    const int64_t pad_y = w.padding(w.kernel.height), pad_x = w.padding(w.kernel.width);
+    const at::Tensor y =
+        at::slow_conv3d_forward(x, w.packed, {w.kernel.frames, w.kernel.height, w.kernel.width},
+                                w.bias, {1, w.stride, w.stride}, {0, pad_y, pad_x});
+    const at::Tensor workspace = at::empty({x.numel() + y.numel()}, x.options());
+    return formulas::convolution_result(call, y.squeeze(0));
   }
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
     formulas::norm_silu(x, call, y);
-  }
-  at::Tensor upsample(const at::Tensor& x, bool in_time) override {
-    return formulas::upsample(x, in_time);
   }
 };
 

@@ -261,11 +261,25 @@ at::Tensor FakeDeviceOps::gated_gelu(const at::Tensor& gate, const at::Tensor& u
   return as_fake(inner_.gated_gelu(checked(gate, "gated_gelu"), checked(up, "gated_gelu")));
 }
 
-at::Tensor FakeDeviceOps::convolution(const at::Tensor& x, const ConvWeights& weights) {
-  const char* call = "convolution";
-  return as_fake(inner_.convolution(
-      checked(x, call),
-      {checked(weights.weight, call), checked(weights.bias, call), weights.stride}));
+ConvWeights FakeDeviceOps::pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                                            int64_t stride) {
+  ConvWeights packed = inner_.pack_convolution(weight, bias, stride);
+  packed.packed = upload(packed.packed);
+  packed.bias = upload(packed.bias);
+  return packed;
+}
+
+at::Tensor FakeDeviceOps::convolution(ConvCall call, const ConvWeights& weights) {
+  const char* name = "convolution";
+  ConvWeights host = weights;
+  host.packed = checked(weights.packed, name);
+  host.bias = checked(weights.bias, name);
+  const at::Tensor y = inner_.convolution({.x_CTYX = checked(call.x_CTYX, name),
+                                           .history_CTYX = checked(call.history_CTYX, name),
+                                           .enlarge = call.enlarge,
+                                           .sum_CTYX = checked(call.sum_CTYX, name)},
+                                          host);
+  return call.sum_CTYX.defined() ? call.sum_CTYX : as_fake(y);
 }
 
 void FakeDeviceOps::norm_silu(const at::Tensor& x, const NormSiluCall& c, at::Tensor& y) {
@@ -278,15 +292,6 @@ void FakeDeviceOps::norm_silu(const at::Tensor& x, const NormSiluCall& c, at::Te
                     .scale_Ctyx = checked(c.scale_Ctyx, call),
                     .shift_Ctyx = checked(c.shift_Ctyx, call)},
                    host);
-}
-
-void FakeDeviceOps::add(at::Tensor& x, const at::Tensor& y) {
-  at::Tensor host = checked(x, "add");
-  inner_.add(host, checked(y, "add"));
-}
-
-at::Tensor FakeDeviceOps::upsample(const at::Tensor& x, bool in_time) {
-  return as_fake(inner_.upsample(checked(x, "upsample"), in_time));
 }
 
 void FakeDeviceOps::fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) {

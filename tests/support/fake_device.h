@@ -25,7 +25,7 @@ class FakeDeviceOps final : public PassingOps {
  public:
   using PassingOps::PassingOps;
 
-  // Calls of upload and pack_linear that moved something, and of download.
+  // Calls of upload and those that pack weights that moved something, and of download.
   const DeviceTraffic& asked() const { return asked_; }
 
   at::Device device() const override { return fake_device(); }
@@ -49,10 +49,10 @@ class FakeDeviceOps final : public PassingOps {
   at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                               const at::Tensor& bias) override;
   at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) override;
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override;
+  ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                               int64_t stride) override;
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override;
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override;
-  void add(at::Tensor& x, const at::Tensor& y) override;
-  at::Tensor upsample(const at::Tensor& x, bool in_time) override;
   void fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) override;
   at::Tensor to_rgb(const at::Tensor& x) override;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 
 #include "core/ops/ops.h"
 
@@ -56,15 +57,15 @@ class PassingOps : public Ops {
   at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) override {
     return inner_.gated_gelu(gate, up);
   }
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    return inner_.convolution(x, weights);
+  ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                               int64_t stride) override {
+    return inner_.pack_convolution(weight, bias, stride);
+  }
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override {
+    return inner_.convolution(std::move(call), weights);
   }
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
     inner_.norm_silu(x, call, y);
-  }
-  void add(at::Tensor& x, const at::Tensor& y) override { inner_.add(x, y); }
-  at::Tensor upsample(const at::Tensor& x, bool in_time) override {
-    return inner_.upsample(x, in_time);
   }
   void fade(const at::Tensor& before, at::Tensor& tile, int64_t dim) override {
     inner_.fade(before, tile, dim);

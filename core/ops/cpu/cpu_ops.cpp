@@ -10,35 +10,19 @@
 #include <ATen/ops/tanh.h>
 
 #include <cmath>
-#include <type_traits>
 
 #include "core/ops/cpu/attention.h"
+#include "core/ops/cpu/by_type.h"
 #include "core/ops/cpu/linear.h"
 
 namespace cogvx {
 namespace {
 
-using cpu::Bf16;
+using cpu::by_type;
+using cpu::data;
 
 // Rows a pool task takes at a time; row kernels treat each row alone, so the grouping cannot show.
 constexpr int64_t kTaskRows = 16;
-
-template <typename T>
-const T* data(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
-}
-
-// Calls typed(float{}) or typed(Bf16{}).
-template <typename F>
-void by_type(at::ScalarType dtype, const F& typed) {
-  if (dtype == at::kFloat) {
-    typed(float{});
-  } else if (dtype == at::kBFloat16) {
-    typed(Bf16{});
-  } else {
-    throw std::logic_error("CPU ops compute in fp32 or bf16 only");
-  }
-}
 
 // Calls unit(rows, text?) for small runs of rows that are all text or all video.
 template <typename F>

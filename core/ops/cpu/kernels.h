@@ -115,6 +115,29 @@ struct HeadRows {
   const float* sin;
 };
 
+// Adds to `sums` and `squares`, for every channel of pixels that lie one behind the other.
+template <typename T>
+struct ChannelSums {
+  const T* x;
+  int64_t pixels, channels;
+  double* sums;
+  double* squares;
+};
+
+// y = silu(n), or silu(n * scale + shift), n = (x - mean) * factor + offset, all by channel; scale
+// and shift both null: the former. y may be x.
+template <typename T>
+struct NormSiluPixels {
+  const T* x;
+  T* y;
+  int64_t pixels, channels;
+  const float* mean;
+  const float* factor;
+  const float* offset;
+  const T* scale;
+  const T* shift;
+};
+
 template <template <typename> class Call>
 struct Kernel {
   void (*of_float)(const Call<float>&);
@@ -130,6 +153,8 @@ struct Kernels {
   Kernel<NormRows> norm_rows;
   Kernel<GatedAddRows> gated_add_rows;
   Kernel<HeadRows> head_rows;
+  Kernel<ChannelSums> channel_sums;
+  Kernel<NormSiluPixels> norm_silu_pixels;
 };
 // Throws std::logic_error where this CPU has no such path.
 const Kernels& kernels_of(CpuPath path);

@@ -4,16 +4,7 @@
 
 #include "core/ops/cpu/storage.h"
 
-// Scalar functions written so that loops over them vectorise, and the storage types of row kernels.
-
-// A kernel is compiled once per instruction set and chosen at start-up (part of the Engine).
-// Sanitizers and function multi-versioning do not mix.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
-#define COGVX_KERNEL
-#else
-#define COGVX_KERNEL __attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-
+// Scalar functions written so that loops over them vectorise.
 namespace cogvx::cpu {
 
 // e^x to about 1 ulp, 0 below -87.3, infinity above 88.7; NaN stays NaN.

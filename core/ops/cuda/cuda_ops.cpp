@@ -159,12 +159,12 @@ at::Tensor CudaOps::biased_attention(const at::Tensor& q, const at::Tensor& k, c
 at::Tensor CudaOps::gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) {
   return formulas::gated_gelu(gate_RD, up_RD);
 }
+ConvWeights CudaOps::pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                                      int64_t stride) {
+  return formulas::plain_convolution(upload(weight), upload(bias), stride);
+}
 void CudaOps::norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) {
   formulas::norm_silu(x_CTYX, call, y_CTYX);
-}
-void CudaOps::add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) { x_CTYX.add_(y_CTYX); }
-at::Tensor CudaOps::upsample(const at::Tensor& x_CTYX, bool in_time) {
-  return formulas::upsample(x_CTYX, in_time);
 }
 void CudaOps::fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) {
   launch_here(fade_call(before_CTYX, tile_CTYX, dim), "tile blend");

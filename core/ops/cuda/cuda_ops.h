@@ -52,10 +52,10 @@ class CudaOps final : public Ops {
   at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                               const at::Tensor& bias_HRR) override;
   at::Tensor gated_gelu(const at::Tensor& gate_RD, const at::Tensor& up_RD) override;
-  at::Tensor convolution(const at::Tensor& x_CTYX, const ConvWeights& weights) override;
+  ConvWeights pack_convolution(const at::Tensor& weight, const at::Tensor& bias,
+                               int64_t stride) override;
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override;
   void norm_silu(const at::Tensor& x_CTYX, const NormSiluCall& call, at::Tensor& y_CTYX) override;
-  void add(at::Tensor& x_CTYX, const at::Tensor& y_CTYX) override;
-  at::Tensor upsample(const at::Tensor& x_CTYX, bool in_time) override;
   void fade(const at::Tensor& before_CTYX, at::Tensor& tile_CTYX, int64_t dim) override;
   at::Tensor to_rgb(const at::Tensor& x_CTYX) override;
 

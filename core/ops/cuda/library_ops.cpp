@@ -99,18 +99,18 @@ void CudaOps::attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun
 
 // GPU only: guarded by the allocator's count of refusals: libtorch takes the next plan where one
 // gets no workspace, which would be other bytes.
-at::Tensor CudaOps::convolution(const at::Tensor& x_CTYX, const ConvWeights& w) {
-  const int64_t pad_y = w.padding(w.weight.size(3)), pad_x = w.padding(w.weight.size(4));
+at::Tensor CudaOps::convolution(ConvCall call, const ConvWeights& w) {
+  const int64_t pad_y = w.padding(w.kernel.height), pad_x = w.padding(w.kernel.width);
   const int64_t refusals = refusals_of_memory(device_);
-  at::Tensor y = at::cudnn_convolution(x_CTYX.unsqueeze(0).contiguous(), w.weight,
-                                       {0, pad_y, pad_x}, {1, w.stride, w.stride}, {1, 1, 1},
-                                       /*groups=*/1, /*benchmark=*/false, /*deterministic=*/true,
-                                       /*allow_tf32=*/false);
+  at::Tensor y = at::cudnn_convolution(
+      formulas::convolution_input(call, w).unsqueeze(0).contiguous(), w.packed, {0, pad_y, pad_x},
+      {1, w.stride, w.stride}, {1, 1, 1}, /*groups=*/1, /*benchmark=*/false, /*deterministic=*/true,
+      /*allow_tf32=*/false);
   if (refusals_of_memory(device_) != refusals)
     throw MemoryError(
         "CUDA: a convolution's plan got no workspace, and another plan would give other bytes; "
         "use a smaller --vae-tile, or run on the CPU");
-  return y.squeeze(0).add_(w.bias.view({-1, 1, 1, 1}));
+  return formulas::convolution_result(call, y.squeeze(0).add_(w.bias.view({-1, 1, 1, 1})));
 }
 
 }  // namespace cogvx::cuda

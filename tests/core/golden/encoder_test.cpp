@@ -47,14 +47,13 @@ class StageOps final : public PassingOps {
  public:
   using PassingOps::PassingOps;
 
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    last_ = inner_.convolution(x, weights);
-    if (stages_.empty() || weights.stride == 2) stages_.push_back(download(last_));
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override {
+    const bool ends_resnet = call.sum_CTYX.defined();
+    last_ = inner_.convolution(std::move(call), weights);
+    // A later layer may write where this one's result lies.
+    if (stages_.empty() || weights.stride == 2 || ends_resnet)
+      stages_.push_back(download(last_).clone());
     return last_;
-  }
-  void add(at::Tensor& x, const at::Tensor& y) override {
-    inner_.add(x, y);
-    stages_.push_back(download(x).clone());
   }
   void norm_silu(const at::Tensor& x, const NormSiluCall& call, at::Tensor& y) override {
     inner_.norm_silu(x, call, y);

@@ -31,21 +31,53 @@ TEST_P(Formulas, NormSiluAgreesWithTheCpusOnAnyDevice) {
       EXPECT_TRUE(close(found, wanted.to(at::kDouble), limit())) << frames << " frames";
 
       const NormWeights norm_there{there(norm.weight), there(norm.bias), norm.eps};
-      at::Tensor padded = at::empty({12, frames + 2, 6, 12}, there(x).options());
-      at::Tensor found_there = padded.narrow(1, 2, frames);
-      formulas::norm_silu(there(x), {norm_there, 3, there(scale), there(shift)}, found_there);
+      at::Tensor found_there = there(x);
+      formulas::norm_silu(found_there, {norm_there, 3, there(scale), there(shift)}, found_there);
       EXPECT_TRUE(same_bytes(found_there.to(at::kCPU).contiguous(), found));
     }
   }
 }
 
-TEST_P(Formulas, UpsampleGivesTheCpusBytesOnAnyDevice) {
-  for (const bool in_time : {false, true}) {
-    for (const int64_t frames : {1, 2, 3, 5}) {
-      const at::Tensor x = own("formulas.up", {5, frames, 3, 4});
-      const at::Tensor wanted = ops_.upsample(x, in_time);
-      EXPECT_TRUE(same_bytes(formulas::upsample(x, in_time).contiguous(), wanted));
-      EXPECT_TRUE(same_bytes(formulas::upsample(there(x), in_time).to(at::kCPU), wanted));
+// What a library's convolution is given, with and without the frames before, enlarged, with a
+// stride.
+TEST_P(Formulas, AConvolutionsInputByCopiesGivesTheCpusBytesOnAnyDevice) {
+  struct Case {
+    ConvKernel kernel;
+    int64_t stride;
+    Enlarge enlarge;
+  };
+  for (const auto& [kernel, stride, enlarge] :
+       {Case{{3, 3, 3}, 1, Enlarge::kNone}, Case{{1, 3, 3}, 1, Enlarge::kSpace},
+        Case{{1, 3, 3}, 1, Enlarge::kSpaceAndTime}, Case{{1, 3, 3}, 2, Enlarge::kNone}}) {
+    const ConvWeights w = ops_.pack_convolution(
+        own("formulas.conv", {6, 4, kernel.frames, kernel.height, kernel.width}),
+        own("formulas.conv_bias", {6}), stride);
+    for (const int64_t frames : {1, 2, 5}) {
+      const at::Tensor x = own("formulas.conv_x", {4, frames, 6, 5});
+      const at::Tensor history =
+          kernel.frames > 1 && frames != 2 ? own("formulas.history", {4, 2, 6, 5}) : at::Tensor();
+      const at::Tensor wanted =
+          ops_.convolution({.x_CTYX = x, .history_CTYX = history, .enlarge = enlarge}, w);
+      ConvCall call{.x_CTYX = there(x), .history_CTYX = there(history), .enlarge = enlarge};
+      const at::Tensor input = formulas::convolution_input(call, w).to(at::kCPU);
+      EXPECT_FALSE(call.x_CTYX.defined());
+      const int64_t before = kernel.frames - 1;
+      const at::Tensor inside = input.narrow(1, before, input.size(1) - before)
+                                    .narrow(2, 0, input.size(2) - stride + 1)
+                                    .narrow(3, 0, input.size(3) - stride + 1);
+      const at::Tensor found =
+          ops_.convolution({.x_CTYX = inside,
+                            .history_CTYX = before > 0 ? input.narrow(1, 0, before) : at::Tensor()},
+                           w);
+      EXPECT_TRUE(same_bytes(found.contiguous(), wanted.contiguous()))
+          << frames << " frames, stride " << stride;
+      if (stride > 1) {
+        EXPECT_EQ(input.select(2, 6).abs().sum().item<double>(), 0);
+        EXPECT_EQ(input.select(3, 5).abs().sum().item<double>(), 0);
+      }
+      call.sum_CTYX = there(wanted.clone());
+      formulas::convolution_result(call, there(wanted));
+      EXPECT_TRUE(same_bytes(call.sum_CTYX.to(at::kCPU), wanted + wanted));
     }
   }
 }

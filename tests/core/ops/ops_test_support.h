@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "core/base/thread_pool.h"
@@ -50,6 +51,29 @@ class OpsTest : public testing::TestWithParam<at::ScalarType> {
 
 inline std::string dtype_label(const testing::TestParamInfo<at::ScalarType>& info) {
   return info.param == at::kFloat ? "Fp32" : "Bf16";
+}
+
+// On every path of this CPU.
+using PathAndDtype = std::tuple<cpu::CpuPath, at::ScalarType>;
+class PathsTest : public testing::TestWithParam<PathAndDtype> {
+ protected:
+  PathsTest() : pool_(2), ops_(pool_, std::get<cpu::CpuPath>(GetParam())) {}
+  at::ScalarType dtype() const { return std::get<at::ScalarType>(GetParam()); }
+  at::Tensor own(const std::string& name, const std::vector<int64_t>& shape, double mean = 0,
+                 double std = 1) const {
+    return values(name, shape, dtype(), mean, std);
+  }
+
+  ThreadPool pool_;
+  CpuOps ops_;
+};
+inline auto all_paths() {
+  return testing::Combine(testing::ValuesIn(cpu::supported_paths()),
+                          testing::Values(at::kFloat, at::kBFloat16));
+}
+inline std::string path_and_dtype_label(const testing::TestParamInfo<PathAndDtype>& info) {
+  const auto& [path, dtype] = info.param;
+  return path_label(path) + (dtype == at::kFloat ? "Fp32" : "Bf16");
 }
 
 }  // namespace cogvx::test

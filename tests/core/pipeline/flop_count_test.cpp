@@ -21,6 +21,11 @@ class CountingOps final : public PassingOps {
     flops.linear += 2 * x.size(0) * weights.in * weights.out;
     return PassingOps::linear(x, weights, call);
   }
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override {
+    flops.linear += 2 * y.size(0) * weights.in * weights.out;
+    PassingOps::add_linear(x, y, weights, call);
+  }
   void attention(const at::Tensor& qkv, std::span<const AttentionRun> runs,
                  at::Tensor& out) override {
     const int64_t rows = qkv.size(2);
@@ -35,9 +40,9 @@ class CountingOps final : public PassingOps {
     flops.attention += 4 * q.size(0) * k.size(0) * q.size(1);
     return PassingOps::biased_attention(q, k, v, bias);
   }
-  at::Tensor convolution(const at::Tensor& x, const ConvWeights& weights) override {
-    at::Tensor y = PassingOps::convolution(x, weights);
-    convolved += 2 * (weights.weight.numel() / weights.weight.size(0)) * y.numel();
+  at::Tensor convolution(ConvCall call, const ConvWeights& weights) override {
+    at::Tensor y = PassingOps::convolution(std::move(call), weights);
+    convolved += 2 * weights.in * weights.kernel.taps() * y.numel();
     return y;
   }
 
