@@ -78,6 +78,10 @@ std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, 
   return dealt;
 }
 
+std::vector<std::vector<AttentionRun>> attention_runs(const SequenceShape& shape, int ranks) {
+  return deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), ranks, head_split(shape.device));
+}
+
 RowRange common_rows(const AttentionRun& run, RowRange owned) {
   return intersect({run.tile_begin * kBlockRows, run.tile_end * kBlockRows}, owned);
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/shapes.h"
 #include "core/ops/ops.h"
+#include "core/transformer/sequence_exchange.h"
 
 // Who owns which units of work. Every function is pure and gives each unit exactly one owner; how
 // many ranks there are decides only who, never what a unit is. Shares are contiguous and as even as
@@ -38,6 +39,9 @@ constexpr int64_t kTilesWorthASplit = 8;
 // kTilesWorthASplit, or where ranks would have no head at all.
 std::vector<std::vector<AttentionRun>> deal_units(int64_t heads, int64_t tiles, int ranks,
                                                   HeadSplit split = HeadSplit::kWhereItPays);
+
+// Of a sequence as kUlysses shares it.
+std::vector<std::vector<AttentionRun>> attention_runs(const SequenceShape& shape, int ranks);
 
 // Rows that runs of query tiles and a row owner have in common; over several heads, their sum.
 RowRange common_rows(const AttentionRun& run, RowRange owned);

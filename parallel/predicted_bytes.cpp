@@ -15,14 +15,10 @@ RowRange own_rows(const SequenceShape& shape, SequencePlace place) {
   return deal_rows(shape.rows, place.ranks)[place.rank];
 }
 
-std::vector<std::vector<AttentionRun>> all_runs(const SequenceShape& shape, int ranks) {
-  return deal_units(shape.heads, ceil_div(shape.rows, kBlockRows), ranks, head_split(shape.device));
-}
-
 // Vectors of head_dim elements: for each run of every other rank q of its rows and k and v of own
 // rows, then the results of own units that belong to others' rows.
 int64_t ulysses_vectors(const SequenceShape& shape, SequencePlace place) {
-  const auto runs_of = all_runs(shape, place.ranks);
+  const auto runs_of = attention_runs(shape, place.ranks);
   const RowRange own = own_rows(shape, place);
   int64_t vectors = 0;
   for (int other = 0; other < place.ranks; ++other) {
@@ -45,7 +41,7 @@ int64_t predicted_layer_bytes(SequenceMode mode, const SequenceShape& shape, Seq
 int64_t split_head_bytes(SequenceMode mode, const SequenceShape& shape, SequencePlace place) {
   if (mode != SequenceMode::kUlysses) return 0;
   int64_t further_owners = 0;
-  const auto runs_of = all_runs(shape, place.ranks);
+  const auto runs_of = attention_runs(shape, place.ranks);
   for (int other = 0; other < place.ranks; ++other) {
     if (other == place.rank) continue;
     for (const AttentionRun& run : runs_of[other]) further_owners += run.tile_begin > 0 ? 1 : 0;

@@ -41,13 +41,11 @@ class Planner {
   }
 
   UlyssesPlan plan(int64_t groups) {
-    const int64_t tiles = ceil_div(shape_.rows, kBlockRows);
-    const std::vector<Runs> runs_of =
-        deal_units(shape_.heads, tiles, place_.ranks, head_split(shape_.device));
+    const std::vector<Runs> runs_of = attention_runs(shape_, place_.ranks);
     int64_t most_runs = 1;
     for (const Runs& runs : runs_of) most_runs = std::max(most_runs, std::ssize(runs));
     groups = std::min(groups, most_runs);
-    plan_.whole_heads = whole_heads(runs_of, tiles);
+    plan_.whole_heads = whole_heads(runs_of, ceil_div(shape_.rows, kBlockRows));
     plan_.packs = groups > 1 || !plan_.whole_heads;
     for (int64_t g = 0; g < groups; ++g) {
       plan_.groups.push_back({.runs_of = slices(runs_of, g, groups)});
