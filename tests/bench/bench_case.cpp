@@ -38,19 +38,26 @@ Request sized_request(const CaseArguments& a, const Checkpoint& checkpoint) {
   return request;
 }
 
-struct Step {
+// One component's weights and what computes with them.
+struct Opened {
   CpuOps ops;
   Checkpoint checkpoint;
   WeightMap weights;
+
+  Opened(const CaseArguments& a, ThreadPool& pool, const char* component)
+      : ops(pool, test::cpu_path()),
+        checkpoint(open_checkpoint(a.text("checkpoint"))),
+        weights(checkpoint.dir / component, "diffusion_pytorch_model") {}
+};
+
+struct Step : Opened {
   Transformer transformer;
   IdentityExchange exchange{};
   at::Tensor latents_LCYX{};
   std::vector<at::Tensor> texts_TE{};  // unconditional, conditional
 
   Step(const CaseArguments& a, ThreadPool& pool)
-      : ops(pool, test::cpu_path()),
-        checkpoint(open_checkpoint(a.text("checkpoint"))),
-        weights(checkpoint.dir / "transformer", "diffusion_pytorch_model"),
+      : Opened(a, pool, "transformer"),
         transformer(checkpoint.transformer, weights, a.dtype(), ops) {}
 };
 
@@ -78,17 +85,11 @@ BenchCase step_case(const CaseArguments& a, ThreadPool& pool) {
           }};
 }
 
-struct Decode {
-  CpuOps ops;
-  Checkpoint checkpoint;
-  WeightMap weights;
+struct Decode : Opened {
   VaeDecoder decoder;
 
   Decode(const CaseArguments& a, ThreadPool& pool)
-      : ops(pool, test::cpu_path()),
-        checkpoint(open_checkpoint(a.text("checkpoint"))),
-        weights(checkpoint.dir / "vae", "diffusion_pytorch_model"),
-        decoder(checkpoint.vae, weights, a.dtype(), ops) {}
+      : Opened(a, pool, "vae"), decoder(checkpoint.vae, weights, a.dtype(), ops) {}
 };
 
 // One tile over all of it.
