@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/shapes.h"
+#include "core/ops/activation.h"
 
 // The few operations the models are made of. Each is a loop over units whose shapes depend on the
 // tensors alone; who runs a unit (thread or rank) never changes its bytes. Shape letters: R rows of
@@ -23,8 +24,6 @@ struct LinearWeights {
   at::Tensor packed;
   at::Tensor bias;  // [out], in the dtype that the Ops adds in; undefined for none
 };
-
-enum class Activation { kNone, kSilu, kGeluTanh };
 
 struct LinearCall {
   int64_t first_row = 0;  // its global index: blocks of 64 are cut at global multiples of 64

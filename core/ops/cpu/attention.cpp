@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "core/ops/cpu/by_type.h"
 #include "core/ops/cpu/packing.h"
 
 namespace cogvx::cpu {
@@ -16,13 +17,6 @@ namespace {
 constexpr int64_t kKeyTile = 256;
 // Heads are packed a few at a time: enough tiles to feed the threads, little memory.
 constexpr int64_t kTilesPerRound = 64;
-
-struct Unit {
-  int64_t head;  // index within the round
-  const void* q;
-  void* out;
-  int64_t rows;
-};
 
 template <typename T>
 class Attention {
@@ -53,11 +47,16 @@ class Attention {
   }
 
  private:
+  struct Unit {
+    int64_t head;  // index within the round
+    const T* q;
+    T* out;
+    int64_t rows;
+  };
+
   Unit make_unit(int64_t head, int64_t slot, int64_t row) const {
-    const auto* q =
-        static_cast<const T*>(qkv_.const_data_ptr()) + head * qkv_.stride(0) + row * qkv_.stride(2);
-    auto* out =
-        static_cast<T*>(out_.mutable_data_ptr()) + head * out_.stride(0) + row * out_.stride(1);
+    const auto* q = data<T>(qkv_) + head * qkv_.stride(0) + row * qkv_.stride(2);
+    auto* out = mutable_data<T>(out_) + head * out_.stride(0) + row * out_.stride(1);
     return {slot, q, out, std::min(kBlockRows, rows_ - row)};
   }
 
@@ -71,8 +70,7 @@ class Attention {
     pool.run(static_cast<int64_t>(heads.size()) * key_tiles_, [&](int64_t u) {
       const int64_t begin = u % key_tiles_ * kKeyTile;
       const int64_t count = std::min(kKeyTile, rows_ - begin);
-      const auto* head =
-          static_cast<const T*>(qkv_.const_data_ptr()) + heads[u / key_tiles_] * qkv_.stride(0);
+      const auto* head = data<T>(qkv_) + heads[u / key_tiles_] * qkv_.stride(0);
       const T* k = head + qkv_.stride(1) + begin * qkv_.stride(2);
       const T* v = head + 2 * qkv_.stride(1) + begin * qkv_.stride(2);
       pack_transposed(k, qkv_.stride(2), count, width_, keys_.data() + u * tile_size());
@@ -98,13 +96,12 @@ class Attention {
     scratch.maximum.fill(-std::numeric_limits<float>::infinity());
     scratch.sum.fill(0.0f);
     for (int64_t r = 0; r < kBlockRows; ++r) {
-      scratch.q_rows[r] =
-          static_cast<const T*>(unit.q) + std::min(r, unit.rows - 1) * qkv_.stride(2);
+      scratch.q_rows[r] = unit.q + std::min(r, unit.rows - 1) * qkv_.stride(2);
       scratch.p_rows[r] = scratch.probabilities.data() + r * kKeyTile;
     }
     for (int64_t tile = 0; tile < key_tiles_; ++tile) attend(unit, tile, scratch);
     for (int64_t r = 0; r < unit.rows; ++r) {
-      T* out = static_cast<T*>(unit.out) + r * out_.stride(1);
+      T* out = unit.out + r * out_.stride(1);
       const float* gathered = scratch.gathered.data() + r * width;
       const float share = 1.0f / scratch.sum[r];
       for (int64_t e = 0; e < width_; ++e) store(out[e], gathered[e] * share);
@@ -164,11 +161,9 @@ void attention(const Workers& workers, const at::Tensor& qkv_H3NE,
                std::span<const AttentionRun> runs, at::Tensor& out_HNE) {
   if (qkv_H3NE.stride(3) != 1 || out_HNE.stride(2) != 1)
     throw std::logic_error("attention: the last dim must be contiguous");
-  if (qkv_H3NE.scalar_type() == at::kFloat) {
-    Attention<float>(workers.kernels, qkv_H3NE, out_HNE).run(workers.pool, runs);
-  } else {
-    Attention<Bf16>(workers.kernels, qkv_H3NE, out_HNE).run(workers.pool, runs);
-  }
+  by_type(qkv_H3NE.scalar_type(), [&](auto type) {
+    Attention<decltype(type)>(workers.kernels, qkv_H3NE, out_HNE).run(workers.pool, runs);
+  });
 }
 
 }  // namespace cogvx::cpu

@@ -142,7 +142,7 @@ class Convolution {
         .ldc = kTileColumns,
         .bias = data<float>(weights_.bias) + column,
         .gate = ones_.empty() ? nullptr : ones_.data(),
-        .activation = Finish::kPlain,
+        .activation = Activation::kNone,
         .rows = pixels.size(),
         .columns = columns,
         .y = y_ + (frame * out_.height * out_.width + pixels.begin) * weights_.out + column,

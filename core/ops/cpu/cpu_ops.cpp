@@ -20,6 +20,7 @@ namespace {
 
 using cpu::by_type;
 using cpu::data;
+using cpu::mutable_data;
 
 // Rows a pool task takes at a time; row kernels treat each row alone, so the grouping cannot show.
 constexpr int64_t kTaskRows = 16;
@@ -56,7 +57,7 @@ at::Tensor CpuOps::modulated_norm(const at::Tensor& x_RD, const NormWeights& nor
     for_row_runs(pool_, x_RD.size(0), split, [&](RowRange rows, bool is_text) {
       const int64_t offset = rows.begin * x_RD.size(1);
       kernels_.norm_rows(cpu::NormRows<T>{.x = data<T>(x_RD) + offset,
-                                          .y = static_cast<T*>(y_RD.mutable_data_ptr()) + offset,
+                                          .y = mutable_data<T>(y_RD) + offset,
                                           .rows = rows.size(),
                                           .width = x_RD.size(1),
                                           .weight = data<float>(norm.weight),
@@ -76,7 +77,7 @@ void CpuOps::gated_add(at::Tensor& x_RD, const at::Tensor& y_RD, const RowVector
     for_row_runs(pool_, x_RD.size(0), split, [&](RowRange rows, bool is_text) {
       const int64_t offset = rows.begin * x_RD.size(1);
       kernels_.gated_add_rows(
-          cpu::GatedAddRows<T>{.x = static_cast<T*>(x_RD.mutable_data_ptr()) + offset,
+          cpu::GatedAddRows<T>{.x = mutable_data<T>(x_RD) + offset,
                                .y = data<T>(y_RD) + offset,
                                .gate = data<T>(is_text ? gate.text : gate.video),
                                .rows = rows.size(),
@@ -106,7 +107,7 @@ void CpuOps::prepare_qkv(const at::Tensor& qkv_R3D, const QkPreparation& prepara
           kernels_.head_rows(cpu::HeadRows<T>{
               .x = data<T>(qkv_R3D) + rows.begin * stride + (part * heads + head) * width,
               .x_stride = stride,
-              .y = static_cast<T*>(qkv_H3RE.mutable_data_ptr()) + head * qkv_H3RE.stride(0) +
+              .y = mutable_data<T>(qkv_H3RE) + head * qkv_H3RE.stride(0) +
                    part * qkv_H3RE.stride(1) + rows.begin * qkv_H3RE.stride(2),
               .y_stride = qkv_H3RE.stride(2),
               .rows = rows.size(),

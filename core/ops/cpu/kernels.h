@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/ops/activation.h"
 #include "core/ops/cpu/storage.h"
 
 // The inner loops of CpuOps over raw memory of float or Bf16, compiled once per instruction set.
@@ -41,8 +42,6 @@ struct GemmCall {
   bool add;
 };
 
-enum class Finish { kPlain, kSilu, kGeluTanh };
-
 // y = activation(c + bias), or y += gate * activation(c + bias); gate null: the former.
 template <typename T>
 struct FinishCall {
@@ -50,7 +49,7 @@ struct FinishCall {
   int64_t ldc;
   const float* bias;  // null: none
   const T* gate;
-  Finish activation;
+  Activation activation;
   int64_t rows, columns;
   T* y;
   int64_t ldy;

@@ -6,6 +6,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "core/ops/cpu/by_type.h"
 #include "core/ops/cpu/packing.h"
 
 namespace cogvx::cpu {
@@ -15,18 +16,6 @@ constexpr int64_t kTileColumns = 64;
 // Row blocks that share one packed weight tile while it is in the cache; grouping does not change a
 // unit.
 constexpr int64_t kBlocksPerTask = 8;
-
-Finish finish_of(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return Finish::kPlain;
-    case Activation::kSilu:
-      return Finish::kSilu;
-    case Activation::kGeluTanh:
-      return Finish::kGeluTanh;
-  }
-  throw std::logic_error("linear: no such activation");
-}
 
 // Blocks as their rows within the call.
 std::vector<RowRange> row_blocks(int64_t first_row, int64_t rows) {
@@ -48,11 +37,11 @@ class Linear {
         weights_(w),
         call_(call),
         sum_(sum),
-        x_(static_cast<const T*>(x_RK.const_data_ptr())),
+        x_(data<T>(x_RK)),
         ldx_(x_RK.stride(0)),
-        packed_(static_cast<const T*>(w.packed.const_data_ptr())),
-        bias_(w.bias.defined() ? w.bias.const_data_ptr<float>() : nullptr),
-        y_(static_cast<T*>(y_RN.mutable_data_ptr())),
+        packed_(data<T>(w.packed)),
+        bias_(data<float>(w.bias)),
+        y_(mutable_data<T>(y_RN)),
         ldy_(y_RN.stride(0)),
         blocks_(row_blocks(call.first_row, x_RK.size(0))) {}
 
@@ -89,7 +78,7 @@ class Linear {
                                     .ldc = kTileColumns,
                                     .bias = bias_ == nullptr ? nullptr : bias_ + column,
                                     .gate = gate == nullptr ? nullptr : gate + column,
-                                    .activation = finish_of(call_.activation),
+                                    .activation = call_.activation,
                                     .rows = part.size(),
                                     .columns = columns,
                                     .y = y_ + part.begin * ldy_ + column,
@@ -106,11 +95,8 @@ class Linear {
     if (sum_ == nullptr) return {Part{block, nullptr}, Part{{block.end, block.end}, nullptr}};
     const int64_t text =
         std::clamp(sum_->split.text_rows - sum_->split.first_row, block.begin, block.end);
-    const auto gate = [](const at::Tensor& vector_D) {
-      return vector_D.defined() ? static_cast<const T*>(vector_D.const_data_ptr()) : nullptr;
-    };
-    return {Part{{block.begin, text}, gate(sum_->gate.text)},
-            Part{{text, block.end}, gate(sum_->gate.video)}};
+    return {Part{{block.begin, text}, data<T>(sum_->gate.text)},
+            Part{{text, block.end}, data<T>(sum_->gate.video)}};
   }
 
   const Kernels& kernels_;
@@ -133,22 +119,19 @@ void run_linear(const Workers& workers, const at::Tensor& x_RK, const LinearWeig
                            std::to_string(w.in) + "]");
   }
   const at::Tensor x = x_RK.stride(1) == 1 ? x_RK : x_RK.contiguous();
-  if (w.dtype == at::kFloat) {
-    Linear<float>(workers.kernels, x, w, call, sum, y_RN).run(workers.pool);
-  } else {
-    Linear<Bf16>(workers.kernels, x, w, call, sum, y_RN).run(workers.pool);
-  }
+  by_type(w.dtype, [&](auto type) {
+    Linear<decltype(type)>(workers.kernels, x, w, call, sum, y_RN).run(workers.pool);
+  });
 }
 
 template <typename T>
 void pack_tiles(ThreadPool& pool, const at::Tensor& weight_NK, at::Tensor& packed) {
   const int64_t n = weight_NK.size(0);
   const int64_t k = weight_NK.size(1);
-  const auto* from = static_cast<const T*>(weight_NK.const_data_ptr());
-  auto* to = static_cast<T*>(packed.mutable_data_ptr());
   pool.run(ceil_div(n, kTileColumns), [&](int64_t tile) {
     const int64_t column = tile * kTileColumns;
-    pack_transposed(from + column * k, k, std::min(kTileColumns, n - column), k, to + column * k);
+    pack_transposed(data<T>(weight_NK) + column * k, k, std::min(kTileColumns, n - column), k,
+                    mutable_data<T>(packed) + column * k);
   });
 }
 
@@ -163,11 +146,7 @@ LinearWeights pack_linear(ThreadPool& pool, const at::Tensor& weight_NK, const a
   LinearWeights w{.in = weight_NK.size(1), .out = weight_NK.size(0), .dtype = dtype};
   w.packed = at::empty({packed_size(w.in, w.out)}, weight_NK.options());
   const at::Tensor plain = weight_NK.contiguous();
-  if (dtype == at::kFloat) {
-    pack_tiles<float>(pool, plain, w.packed);
-  } else {
-    pack_tiles<Bf16>(pool, plain, w.packed);
-  }
+  by_type(dtype, [&](auto type) { pack_tiles<decltype(type)>(pool, plain, w.packed); });
   if (bias_N.defined()) w.bias = bias_N.to(at::kFloat).contiguous();
   return w;
 }

@@ -163,7 +163,8 @@ TEST_P(KernelPaths, NothingNonFiniteIsLostOnTheWay) {
                                         &maximum, &sum, gathered.data(), 16});
     EXPECT_TRUE(std::isnan(sum)) << bad;
     const std::vector<float> c(16, bad);
-    for (const Finish activation : {Finish::kPlain, Finish::kSilu, Finish::kGeluTanh}) {
+    for (const Activation activation :
+         {Activation::kNone, Activation::kSilu, Activation::kGeluTanh}) {
       std::vector<Bf16> y(16);
       kernels().finish(
           FinishCall<Bf16>{c.data(), 16, nullptr, nullptr, activation, 1, 16, y.data(), 16});
@@ -173,7 +174,7 @@ TEST_P(KernelPaths, NothingNonFiniteIsLostOnTheWay) {
 }
 
 template <typename Exact>
-void expect_activation(const Kernels& kernels, Finish activation, const Exact& exact) {
+void expect_activation(const Kernels& kernels, Activation activation, const Exact& exact) {
   constexpr int64_t kCount = 4001;
   std::vector<float> c(padded_columns(kCount)), y(kCount);
   for (int64_t i = 0; i < kCount; ++i) c[i] = -20.0f + 0.01f * static_cast<float>(i);
@@ -184,8 +185,8 @@ void expect_activation(const Kernels& kernels, Finish activation, const Exact& e
 }
 
 TEST_P(KernelPaths, ActivationsAreCloseToTheExactOnes) {
-  expect_activation(kernels(), Finish::kSilu, [](double x) { return x / (1 + std::exp(-x)); });
-  expect_activation(kernels(), Finish::kGeluTanh, [](double x) {
+  expect_activation(kernels(), Activation::kSilu, [](double x) { return x / (1 + std::exp(-x)); });
+  expect_activation(kernels(), Activation::kGeluTanh, [](double x) {
     return x / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
   });
 }
@@ -194,8 +195,8 @@ TEST_P(KernelPaths, AGatedFinishAddsToWhatIsThere) {
   const auto c = numbers<float>("c", 2 * 32), bias = numbers<float>("bias", 21),
              gate = numbers<float>("gate", 21), before = numbers<float>("y", 2 * 21);
   std::vector<float> y = before;
-  kernels().finish(FinishCall<float>{c.data(), 32, bias.data(), gate.data(), Finish::kPlain, 2, 21,
-                                     y.data(), 21});
+  kernels().finish(FinishCall<float>{c.data(), 32, bias.data(), gate.data(), Activation::kNone, 2,
+                                     21, y.data(), 21});
   for (int64_t i = 0; i < 2 * 21; ++i) {
     const double sum = double{c[i / 21 * 32 + i % 21]} + bias[i % 21];
     EXPECT_NEAR(y[i], before[i] + gate[i % 21] * sum, 2e-6);
@@ -211,8 +212,8 @@ TEST_P(KernelPaths, StoringRoundsToTheNearestBf16) {
       c.push_back(std::bit_cast<float>(upper << 16 | lower));
   }
   std::vector<Bf16> found(c.size());
-  kernels().finish(FinishCall<Bf16>{c.data(), 0, nullptr, nullptr, Finish::kPlain, 1, std::ssize(c),
-                                    found.data(), 0});
+  kernels().finish(FinishCall<Bf16>{c.data(), 0, nullptr, nullptr, Activation::kNone, 1,
+                                    std::ssize(c), found.data(), 0});
   for (size_t i = 0; i < c.size(); ++i) {
     Bf16 wanted{};
     store(wanted, c[i]);

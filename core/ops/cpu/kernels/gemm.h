@@ -129,33 +129,23 @@ void gemm(const GemmCall<T>& call) {
   for (; column < call.n; column += kColumnStep) multiply_columns<T, kFewer>(call, column);
 }
 
-template <Finish kActivation, bool kGated, typename T>
+template <Activation kActivation, bool kGated, typename T>
 COGVX_INLINE void finish_rows(const FinishCall<T>& call) {
   for (int64_t i = 0; i < call.rows; ++i) {
     const float* c = call.c + i * call.ldc;
     T* y = call.y + i * call.ldy;
-    const auto value = [&](int64_t j, Vec bias) {
-      Vec x = load(c + j) + bias;
-      if constexpr (kActivation == Finish::kSilu) x = silu_of(x);
-      if constexpr (kActivation == Finish::kGeluTanh) x = gelu_tanh_of(x);
-      return x;
-    };
-    int64_t j = 0;
-    for (; j + kLanes <= call.columns; j += kLanes) {
-      Vec x = value(j, call.bias != nullptr ? load(call.bias + j) : zero());
-      if constexpr (kGated) x = multiply_add(load(call.gate + j), x, load(y + j));
-      store(y + j, x);
-    }
-    if (const int64_t rest = call.columns - j; rest > 0) {
-      Vec x = value(j, call.bias != nullptr ? load_part(call.bias + j, rest) : zero());
-      if constexpr (kGated)
-        x = multiply_add(load_part(call.gate + j, rest), x, load_part(y + j, rest));
-      store_part(y + j, x, rest);
-    }
+    over(call.columns, [&](auto at) {
+      // c has room for whole vectors.
+      Vec x = load(c + at.begin) + (call.bias != nullptr ? at.of(call.bias) : zero());
+      if constexpr (kActivation == Activation::kSilu) x = silu_of(x);
+      if constexpr (kActivation == Activation::kGeluTanh) x = gelu_tanh_of(x);
+      if constexpr (kGated) x = multiply_add(at.of(call.gate), x, at.of(y));
+      at.put(y, x);
+    });
   }
 }
 
-template <Finish kActivation, typename T>
+template <Activation kActivation, typename T>
 COGVX_INLINE void finish_gated(const FinishCall<T>& call) {
   if (call.gate != nullptr) {
     finish_rows<kActivation, true>(call);
@@ -167,12 +157,12 @@ COGVX_INLINE void finish_gated(const FinishCall<T>& call) {
 template <typename T>
 void finish(const FinishCall<T>& call) {
   switch (call.activation) {
-    case Finish::kPlain:
-      return finish_gated<Finish::kPlain>(call);
-    case Finish::kSilu:
-      return finish_gated<Finish::kSilu>(call);
-    case Finish::kGeluTanh:
-      return finish_gated<Finish::kGeluTanh>(call);
+    case Activation::kNone:
+      return finish_gated<Activation::kNone>(call);
+    case Activation::kSilu:
+      return finish_gated<Activation::kSilu>(call);
+    case Activation::kGeluTanh:
+      return finish_gated<Activation::kGeluTanh>(call);
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "core/ops/cpu/kernels.h"
-#include "core/ops/cpu/kernels/rows.h"
 #include "core/ops/cpu/kernels/simd.h"
 
 namespace cogvx::cpu {
@@ -10,16 +9,6 @@ namespace {
 // So many pixels are summed in fp32, twice while they lie in the cache.
 constexpr int64_t kSummedPixels = 64;
 constexpr int64_t kSummedChannels = 256;
-
-template <typename F>
-COGVX_INLINE void over_padded(int64_t count, const F& vector) {
-  for (int64_t i = 0; i < count; i += kLanes) vector(i, count - i);
-}
-
-template <typename T>
-COGVX_INLINE Vec load_up_to(const T* from, int64_t count) {
-  return count >= kLanes ? load(from) : load_part(from, count);
-}
 
 // The mean first, then what is left of it and the squares around it.
 template <typename T>
@@ -32,15 +21,16 @@ COGVX_INLINE void sum_block(const ChannelSums<T>& c, int64_t first, int64_t chan
   alignas(64) float squares[kSummedChannels] = {};
   const T* x = c.x + first * c.channels + channel;
   for (int64_t p = 0; p < pixels; ++p) {
-    over_padded(channels, [&](int64_t i, int64_t n) {
-      store(mean + i, load(mean + i) + load_up_to(x + p * c.channels + i, n));
+    over(channels, [&](auto at) {
+      store(mean + at.begin, load(mean + at.begin) + at.of(x + p * c.channels));
     });
   }
   const Vec factor = fill(1.0f / static_cast<float>(pixels));
   for (int64_t i = 0; i < kSummedChannels; i += kLanes) store(mean + i, load(mean + i) * factor);
   for (int64_t p = 0; p < pixels; ++p) {
-    over_padded(channels, [&](int64_t i, int64_t n) {
-      const Vec d = load_up_to(x + p * c.channels + i, n) - load(mean + i);
+    over(channels, [&](auto at) {
+      const int64_t i = at.begin;
+      const Vec d = at.of(x + p * c.channels) - load(mean + i);
       store(rest + i, load(rest + i) + d);
       store(squares + i, multiply_add(d, d, load(squares + i)));
     });
@@ -62,29 +52,19 @@ void channel_sums(const ChannelSums<T>& c) {
 // Channel by channel over all pixels, for what belongs to a channel to stay in registers.
 template <bool kModulated, typename T>
 COGVX_INLINE void norm_silu_of(const NormSiluPixels<T>& c) {
-  const auto run = [&](const auto& load_at, const auto& store_at) {
-    const Vec mean = load_at(c.mean);
-    Vec factor = load_at(c.factor), offset = load_at(c.offset);
+  over(c.channels, [&](auto at) {
+    const Vec mean = at.of(c.mean);
+    Vec factor = at.of(c.factor), offset = at.of(c.offset);
     if constexpr (kModulated) {
-      const Vec scale = load_at(c.scale);
+      const Vec scale = at.of(c.scale);
       factor = factor * scale;
-      offset = multiply_add(offset, scale, load_at(c.shift));
+      offset = multiply_add(offset, scale, at.of(c.shift));
     }
     for (int64_t p = 0; p < c.pixels; ++p) {
-      const int64_t at = p * c.channels;
-      store_at(c.y + at, silu_of(multiply_add(load_at(c.x + at) - mean, factor, offset)));
+      const int64_t row = p * c.channels;
+      at.put(c.y + row, silu_of(multiply_add(at.of(c.x + row) - mean, factor, offset)));
     }
-  };
-  over(
-      c.channels,
-      [&](int64_t i) {
-        run([&](const auto* from) { return load(from + i); },
-            [&](T* to, Vec x) { store(to + i, x); });
-      },
-      [&](int64_t i, int64_t n) {
-        run([&](const auto* from) { return load_part(from + i, n); },
-            [&](T* to, Vec x) { store_part(to + i, x, n); });
-      });
+  });
 }
 
 template <typename T>

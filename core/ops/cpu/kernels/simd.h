@@ -26,7 +26,10 @@ COGVX_INLINE Vec fill(float x) { return _mm512_set1_ps(x); }
 COGVX_INLINE Vec load(const float* from) { return _mm512_loadu_ps(from); }
 COGVX_INLINE Vec load(const Bf16* from) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  // With masks of all lanes: GCC 12 takes the undefined operand of the plain ones for a mistake.
+  constexpr __mmask16 kAll = 0xffff;
+  return _mm512_castsi512_ps(
+      _mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, half), 16));
 }
 COGVX_INLINE void store(float* to, Vec x) { _mm512_storeu_ps(to, x); }
 COGVX_INLINE void store(Bf16* to, Vec x) {
@@ -217,6 +220,46 @@ COGVX_INLINE void store_part(T* to, Vec x, int64_t count) {
   T part[kLanes];
   store(part, x);
   __builtin_memcpy(to, part, sizeof(T) * count);
+}
+
+// One vector's place in a row: all of its lanes...
+struct WholeVector {
+  int64_t begin;
+  template <typename T>
+  COGVX_INLINE Vec of(const T* row) const {
+    return load(row + begin);
+  }
+  template <typename T>
+  COGVX_INLINE void put(T* row, Vec x) const {
+    store(row + begin, x);
+  }
+  COGVX_INLINE Vec only(Vec x) const { return x; }
+};
+// ... or the first `count` at the row's end, with zeros behind them.
+struct PartOfVector {
+  int64_t begin;
+  int64_t count;
+  template <typename T>
+  COGVX_INLINE Vec of(const T* row) const {
+    return load_part(row + begin, count);
+  }
+  template <typename T>
+  COGVX_INLINE void put(T* row, Vec x) const {
+    store_part(row + begin, x, count);
+  }
+  COGVX_INLINE Vec only(Vec x) const {
+    float lanes[kLanes];
+    store(lanes, x);
+    return load_part(lanes, count);
+  }
+};
+
+// Calls f with the place of each vector of a row.
+template <typename F>
+COGVX_INLINE void over(int64_t count, const F& f) {
+  int64_t begin = 0;
+  for (; begin + kLanes <= count; begin += kLanes) f(WholeVector{begin});
+  if (begin < count) f(PartOfVector{begin, count - begin});
 }
 
 // Sums and maxima over lanes, always in this order.
