@@ -191,6 +191,9 @@ Rendezvous Rendezvous::at_address(const Address& address, const Caller& caller) 
 std::unique_ptr<Group> Rendezvous::make_gloo_group(const GroupPlace& place) const {
   switch_off_flight_recorder();
   auto options = c10d::ProcessGroupGloo::Options::create(meeting_->patience);
+  // Transfers end in the order in which they were begun, so that the first of several has all of
+  // the way and is there before the next.
+  options->threads = 1;
   try {
     options->devices.push_back(
         meeting_->interface.empty()
