@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Ours beside diffusers, by turns on the same random weights: denoising steps, VAE decodes, attention, linear layers and the
 # whole demo video. Prints ratios, GFLOP/s, the share of what brgemm makes of this machine, and peak memory; writes
-# out/bench.json and out/bench.svg. The default takes about 20 minutes on two quiet cores.
+# out/bench.json and out/bench.svg. Takes about 15 minutes on two quiet cores, with --full half
+# an hour.
 #   scripts/bench.sh [--only CASE...] [--repeats N] [--threads N] [--full] [--list]
 #   scripts/bench.sh --micro [GOOGLE BENCHMARK ARGUMENT...]    single operations of ours instead
 # diffusers runs in .deps/bench-env, made on the first run with pip (Python 3.11; 5 GB, most of it libraries for GPUs that

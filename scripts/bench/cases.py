@@ -91,7 +91,7 @@ class Demo:
     seed: int = 42
     target: float = 3.0
     target_without_import: float = 1.3
-    min_psnr: float = 30.0  # of one video to the other; two encoders are between them
+    min_psnr: float = 75.0  # of each frame to that of the other side; seen: 86, and 68 where the guidance is 5.99
     dtype: str = "fp32"
     repeats: int = 3
     threads: int = 1

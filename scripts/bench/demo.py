@@ -2,7 +2,9 @@
 
 import json
 import os
+import pathlib
 import subprocess
+import tempfile
 import time
 
 from bench.rounds import thread_environment
@@ -34,13 +36,17 @@ def timed_run(command, events_of, stream, environment):
     process = subprocess.Popen([str(word) for word in command], env=environment, text=True,
                                **{stream: subprocess.PIPE, other: subprocess.DEVNULL})
     events, last = {}, ""
-    with getattr(process, stream) as lines:
-        for line in lines:
-            last = line.strip()
-            event = events_of(line)
-            if event:
-                events.setdefault(event, time.perf_counter() - begin)
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        with getattr(process, stream) as lines:
+            for line in lines:
+                last = line.strip()
+                event = events_of(line)
+                if event:
+                    events.setdefault(event, time.perf_counter() - begin)
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin
     if process.returncode != 0:
@@ -49,41 +55,48 @@ def timed_run(command, events_of, stream, environment):
 
 
 def commands(case, tools, folder):
+    """A process's command by side."""
     model = tools.root / "configs" / "demo"
-    outputs = {side: folder / f"{case.name}.{side}.mp4" for side in ("ours", "theirs")}
+    output = lambda side: folder / f"{case.name}.{side}.mp4"
     ours = [tools.program, "--model", model, "--prompt", case.prompt, "--steps", case.steps, "--guidance-scale",
             case.guidance_scale, "--seed", case.seed, "--threads", case.threads, "--dtype", case.dtype, "--progress", "json",
-            "--overwrite", "-o", outputs["ours"]]
+            "--overwrite", "-o", output("ours")]
     values = dict(model=model, prompt=case.prompt, steps=case.steps, guidance_scale=case.guidance_scale, seed=case.seed,
-                  threads=case.threads, output=outputs["theirs"])
+                  threads=case.threads, output=output("theirs"))
     theirs = [tools.python, "-m", "bench.diffusers_demo", *(f"{name}={value}" for name, value in values.items())]
-    return ours, theirs, outputs
+    return {"ours": ours, "theirs": theirs}
 
 
-def compare(case, tools, outputs):
-    """PSNR of one video to the other, of the whole."""
-    command = [tools.compare, outputs["theirs"], outputs["ours"], "--min-psnr", case.min_psnr, "--json"]
+def compare(case, tools, frames):
+    """Of folders of frames by side, before a codec has touched them."""
+    command = [tools.compare, frames["theirs"], frames["ours"], "--min-psnr", case.min_psnr, "--quiet"]
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if result.returncode != 0:
-        raise BenchError(f"{case.name} is void: the two videos are not alike ({outputs['ours']}, {outputs['theirs']}): "
-                         f"cogvx-compare ended with {result.returncode}: {(result.stderr or result.stdout).strip()[-300:]}")
-    return result.stdout
+        raise BenchError(f"{case.name} is void: a frame of one side is not within {case.min_psnr} dB of the other's, or cannot be "
+                         f"compared: '{' '.join(str(word) for word in command)}' ended with {result.returncode}. {result.stderr.strip()}")
+
+
+def run_pair(case, tools, folder, more):
+    environment = thread_environment(case.threads)
+    sides = commands(case, tools, folder)
+    return {"ours": timed_run(sides["ours"] + more.get("ours", []), our_event, "stderr", environment),
+            "theirs": timed_run(sides["theirs"] + more.get("theirs", []), their_event, "stdout", environment)}
 
 
 def measure(case, tools, repeats, folder, say=lambda text: None):
-    environment = thread_environment(case.threads)
-    ours, theirs, outputs = commands(case, tools, folder)
-    runs = {"ours": [], "theirs": []}
-    # The first run of each finds its libraries on disk, the others in memory.
-    for turn in range(1 + repeats):
-        pair = {"ours": timed_run(ours, our_event, "stderr", environment),
-                "theirs": timed_run(theirs, their_event, "stdout", environment)}
-        if turn > 0:
-            for side, run in pair.items():
-                runs[side].append(run)
-            say(f"{case.name}: " + ", ".join(f"{side} {run['seconds']:.2f} s" for side, run in pair.items()))
-    compare(case, tools, outputs)
-    sides = {side: {"seconds": [run["seconds"] for run in of], "events": min(of, key=lambda run: run["seconds"])["events"],
-                    "imports": [run["events"].get("imported", 0.0) for run in of],
-                    "peak_bytes": max(run["peak_bytes"] for run in of)} for side, of in runs.items()}
-    return {"case": case.name, "load": os.getloadavg()[0], **sides}
+    # The first run of each finds its libraries on disk, the others in memory; it writes frames too, and does not count.
+    with tempfile.TemporaryDirectory() as name:
+        frames = {side: pathlib.Path(name) / side for side in ("ours", "theirs")}
+        run_pair(case, tools, folder, {"ours": ["--frames-dir", frames["ours"]], "theirs": [f"frames={frames['theirs']}"]})
+        compare(case, tools, frames)
+    pairs = []
+    for _ in range(repeats):
+        pairs.append(run_pair(case, tools, folder, {}))
+        say(f"{case.name}: " + ", ".join(f"{side} {run['seconds']:.2f} s" for side, run in pairs[-1].items()))
+    return {"case": case.name, "load": os.getloadavg()[0],
+            **{side: summary([pair[side] for pair in pairs]) for side in ("ours", "theirs")}}
+
+
+def summary(runs):
+    return {"seconds": [run["seconds"] for run in runs], "imports": [run["events"].get("imported", 0.0) for run in runs],
+            "events": min(runs, key=lambda run: run["seconds"])["events"], "peak_bytes": max(run["peak_bytes"] for run in runs)}

@@ -5,6 +5,7 @@ import time
 begin = time.perf_counter()
 
 import json
+import pathlib
 import sys
 
 import imageio  # noqa: F401  # what export_to_video needs
@@ -25,7 +26,7 @@ def main():
     tell("imported")
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
     torch.set_num_threads(int(options["threads"]))
-    pipeline = CogVideoXPipeline.from_pretrained(options["model"], torch_dtype=torch.float32)
+    pipeline = CogVideoXPipeline.from_pretrained(options["model"], dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     tell("loaded")
 
@@ -44,6 +45,11 @@ def main():
     ).frames[0]
     export_to_video(video, options["output"], fps=8)
     tell("written")
+    if "frames" in options:
+        folder = pathlib.Path(options["frames"])
+        folder.mkdir()
+        for i, frame in enumerate(video):
+            frame.save(folder / f"{i:06}.png")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def reset_peak():
 
 def step_case(case, dtype):
     """Both guidance branches as a batch of two, as the pipeline does."""
-    transformer = CogVideoXTransformer3DModel.from_pretrained(case["checkpoint"], subfolder="transformer", torch_dtype=dtype)
+    transformer = CogVideoXTransformer3DModel.from_pretrained(case["checkpoint"], subfolder="transformer", dtype=dtype)
     config = transformer.config
     frames, height, width = (int(case[name]) for name in ("frames", "height", "width"))
     latents = bench_input("latents", (1, frames, config.in_channels, height, width), dtype)
@@ -59,7 +59,7 @@ def step_case(case, dtype):
 
 def decode_case(case, dtype):
     """The decoder alone: the encoder is let go, which a pipeline of text to video keeps."""
-    vae = AutoencoderKLCogVideoX.from_pretrained(case["checkpoint"], subfolder="vae", torch_dtype=dtype)
+    vae = AutoencoderKLCogVideoX.from_pretrained(case["checkpoint"], subfolder="vae", dtype=dtype)
     vae.encoder = None
     latents = bench_input("latents", [16] + [int(case[name]) for name in ("frames", "height", "width")], dtype)
     return lambda: vae.decode(latents[None], return_dict=False)[0]

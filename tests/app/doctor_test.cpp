@@ -66,6 +66,13 @@ TEST(DoctorHere, WhatChangesBytesIsAWarningWithItsCure) {
   EXPECT_THAT(result.out, HasSubstr("-> unset ATEN_CPU_CAPABILITY"));
 }
 
+TEST(CpuPath, AnUnknownOneIsRefusedWithThoseThereAre) {
+  const ProgramResult result = run_cogvx_gen(
+      ProgramCall{.arguments = {"--doctor"}, .shell = "export COGVX_CPU_PATH=avx3; exec \"$@\""});
+  EXPECT_EQ(result.exit_code, 2) << result.out;
+  EXPECT_THAT(result.err, HasSubstr("COGVX_CPU_PATH is 'avx3'; this CPU has plain"));
+}
+
 TEST(DoctorHere, AFolderForTemporaryFilesThatIsNoneIsAProblem) {
   const ProgramResult result = run_cogvx_gen(
       ProgramCall{.arguments = {"--doctor"}, .shell = "export TMPDIR=/nowhere; exec \"$@\""});

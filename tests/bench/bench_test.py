@@ -141,8 +141,13 @@ class Machines(unittest.TestCase):
         text = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: EPYC\n\nprocessor\t: 1\n"
         self.assertEqual({**machine.cpu(text), "cores": 2, "name": "x"}, ZEN_4)
         self.assertTrue(machine.is_anchor(ZEN_4 | {"model": 0x61}))
-        for other in (ZEN_5, ZEN_4 | {"model": 0x21}, ZEN_4 | {"vendor": "GenuineIntel"}, machine.cpu("")):
+        for other in (ZEN_5, ZEN_5 | {"model": 0x11}, ZEN_4 | {"model": 0x21}, ZEN_4 | {"vendor": "GenuineIntel"}, machine.cpu("")):
             self.assertFalse(machine.is_anchor(other))
+
+    def test_other_versions_are_warned_of(self):
+        found = machine.versions("# a==1\ntorch==2.11.0\nnumpy==2.4.6\n", {"torch": "2.11.0+cu130", "numpy": "2.4.5"}.get)
+        self.assertEqual(machine.off_pins(found), ["WARNING: numpy is 2.4.5, wanted 2.4.6"])
+        self.assertEqual(machine.versions("no-such-package==1\n")["no-such-package"]["found"], "none")
 
 
 class Choices(unittest.TestCase):
@@ -183,6 +188,18 @@ class Demos(WithFolder):
         self.assertGreater(run["peak_bytes"], 1e6)
         with self.assertRaisesRegex(worker.BenchError, "ended with 3: sorry"):
             demo.timed_run(command("import sys\nprint('sorry'); sys.exit(3)"), demo.their_event, "stdout", None)
+
+    def test_videos_that_are_not_alike_make_the_comparison_void(self):
+        frames = {side: self.folder / side for side in ("ours", "theirs")}
+        compare = self.folder / "compare"
+        for code in (0, 1):
+            compare.write_text(f'#!/bin/sh\n[ "$*" = "{frames["theirs"]} {frames["ours"]} --min-psnr 75.0 --quiet" ] && exit {code}\nexit 9\n')
+            compare.chmod(0o755)
+            if code == 0:
+                demo.compare(cases.Demo(), argparse.Namespace(compare=compare), frames)
+            else:
+                with self.assertRaisesRegex(worker.BenchError, "demo is void.*ended with 1"):
+                    demo.compare(cases.Demo(), argparse.Namespace(compare=compare), frames)
 
 
 class RealWorker(WithFolder):

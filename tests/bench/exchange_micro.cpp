@@ -16,17 +16,14 @@ namespace {
 
 // What one layer moves, there and back; nothing is computed between.
 void move_layer(SequenceExchange& exchange) {
-  const int groups = static_cast<int>(exchange.head_groups().size());
-  for (int g = 0; g < groups; ++g) {
-    exchange.send_buffer(g);
-    exchange.begin_to_heads(g);
+  exchange.send_buffer();
+  exchange.begin_to_heads();
+  for (int group = 0; group < exchange.head_groups(); ++group) {
+    exchange.finish_to_heads(group);
+    exchange.attention_output(group);
+    exchange.begin_to_rows(group);
   }
-  for (int g = 0; g < groups; ++g) {
-    exchange.finish_to_heads(g);
-    exchange.attention_output(g);
-    exchange.begin_to_rows(g);
-  }
-  for (int g = 0; g < groups; ++g) exchange.finish_to_rows(g);
+  exchange.finish_to_rows();
 }
 
 // Two ranks as threads; to Gloo they are processes that talk over the loopback device.

@@ -57,10 +57,12 @@ void run_convolution(benchmark::State& state, at::ScalarType dtype, int64_t chan
                      int64_t height, int64_t width) {
   MicroOps micro;
   constexpr int64_t kFrames = 4, kTaps = 27;
-  const ConvWeights weights{bench_input("weight", {channels, channels, 3, 3, 3}, dtype),
-                            bench_input("bias", {channels}, dtype)};
-  const at::Tensor x_CTYX = bench_input("x", {channels, kFrames + 2, height, width}, dtype);
-  for (auto iteration : state) benchmark::DoNotOptimize(micro.ops.convolution(x_CTYX, weights));
+  const ConvWeights weights =
+      micro.ops.pack_convolution(bench_input("weight", {channels, channels, 3, 3, 3}, dtype),
+                                 bench_input("bias", {channels}, dtype), /*stride=*/1);
+  const ConvCall call{.x_CTYX = bench_input("x", {channels, kFrames, height, width}, dtype),
+                      .history_CTYX = bench_input("history", {channels, 2, height, width}, dtype)};
+  for (auto iteration : state) benchmark::DoNotOptimize(micro.ops.convolution(call, weights));
   count_flops(state, 2.0 * kTaps * static_cast<double>(channels * channels) * kFrames *
                          static_cast<double>(height * width));
 }

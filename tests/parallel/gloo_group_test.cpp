@@ -2,8 +2,10 @@
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <semaphore>
 #include <thread>
 
 #include "core/base/errors.h"
@@ -74,6 +76,30 @@ TEST(GlooGroup, SeveralTransfersMayBeUnderWay) {
             at::equal(received[i].narrow(0, 1000 * peer, 1000), bytes(1000, 10 * i + peer)));
       }
     }
+  });
+}
+
+// Looks for the last byte without waiting for a transfer.
+bool arrives(const at::Tensor& recv) {
+  std::atomic_ref<uint8_t> last(recv.mutable_data_ptr<uint8_t>()[recv.numel() - 1]);
+  const auto deadline = std::chrono::steady_clock::now() + seconds(10);
+  while (last == 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  return last != 0;
+}
+
+TEST(GlooGroup, ATransferIsBegunBeforeTheOthersComeAndMovesWhileNobodyWaits) {
+  constexpr int64_t kBytes = 8 << 20;
+  std::binary_semaphore begun(0);
+  run_gloo_ranks(2, [&](std::unique_ptr<Group> group) {
+    if (group->rank() == 1) {
+      EXPECT_TRUE(begun.try_acquire_for(seconds(10))) << "rank 0's begin waits for rank 1's";
+    }
+    const at::Tensor recv = bytes(2 * kBytes);
+    const Splits splits(2, kBytes);
+    Transfer transfer = group->begin_all_to_all(bytes(2 * kBytes, 1), splits, recv, splits);
+    if (group->rank() == 0) begun.release();
+    EXPECT_TRUE(arrives(recv)) << "rank " << group->rank();
+    transfer.wait();
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <limits>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,7 @@ struct Case {
   TinyConfig tiny;
   at::ScalarType dtype;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class SequenceExchangeOf : public testing::TestWithParam<Case> {};
 

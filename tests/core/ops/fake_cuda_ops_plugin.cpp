@@ -76,6 +76,12 @@ class OwnedDeviceOps final : public test::PassingOps {
     return spoiled ? y.mul(1.01) : y;
   }
 
+  // As a GPU's: the planned layer, then the sum.
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override {
+    Ops::add_linear(x, y, weights, call);
+  }
+
   void attention(const at::Tensor& qkv, std::span<const AttentionRun> runs,
                  at::Tensor& out) override {
     const int64_t tiles = ceil_div(qkv.size(2), kBlockRows);

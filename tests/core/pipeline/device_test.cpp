@@ -238,6 +238,11 @@ class LayerWatch final : public PassingOps {
     packed_before_use.push_back(static_cast<int64_t>(packed.size()));
     return inner_.linear(x, weights, call);
   }
+  void add_linear(at::Tensor& x, const at::Tensor& y, const LinearWeights& weights,
+                  const GatedLinearCall& call) override {
+    packed_before_use.push_back(static_cast<int64_t>(packed.size()));
+    inner_.add_linear(x, y, weights, call);
+  }
   std::vector<const void*> packed;
   std::vector<int64_t> packed_before_use;
 };
