@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kTileColumns = 64;
 // Pixels that share one tap's weights while they are in the cache; whole blocks of every path.
-constexpr int64_t kTilePixels = 240;
+constexpr int64_t kTilePixels = 480;
 constexpr int64_t kBlockPixels = 24;
 
 template <typename T>
