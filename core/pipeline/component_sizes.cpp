@@ -18,13 +18,13 @@ class VaeWalk {
       : c_(config), tile_(tile), work_(work) {}
 
   void resnet(int64_t in, int64_t out) {
-    norm(in, /*held=*/2 * in);
-    convolution({.in = in, .out = out, .held = in});
-    norm(out, /*held=*/in + out);
     if (in != out) {
       weights_ += in * out;
-      need((in + 2 * out) * frames_ + work_.convolution(in, out, frames_));
+      need((in + out) * frames_ + work_.convolution(in, out, frames_));
     }
+    norm(in, /*held=*/in + out);
+    convolution({.in = in, .out = out, .held = out});
+    norm(out, /*held=*/2 * out);
     convolution({.in = out, .out = out, .held = out, .adds = true});
   }
   int64_t weights() const { return weights_; }

@@ -28,12 +28,11 @@ at::Tensor frames_like(const at::Tensor& like_CTYX, int64_t frames) {
   return at::empty({frames, height, width, channels}, like_CTYX.options()).permute({3, 0, 1, 2});
 }
 
-at::Tensor causal_convolution(ConvCall call, const ConvWeights& conv, CausalCache& cache,
-                              Ops& ops) {
-  at::Tensor& kept = cache.frames[&conv];
+at::Tensor causal_convolution(const ChunkRun& run, ConvCall call, const ConvWeights& conv) {
+  at::Tensor& kept = run.cache.frames[&conv];
   call.history_CTYX = std::exchange(kept, {});
-  if (!cache.last_chunk) kept = last_frames(call.history_CTYX, call.x_CTYX);
-  return ops.convolution(std::move(call), conv);
+  if (!run.cache.last_chunk) kept = last_frames(call.history_CTYX, call.x_CTYX);
+  return run.ops.convolution(std::move(call), conv);
 }
 
 ConvWeights VaeLayerLoader::convolution(const std::string& name, int64_t out, int64_t in,

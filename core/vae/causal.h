@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "core/ops/ops.h"
 #include "core/weights/weight_map.h"
@@ -24,9 +25,43 @@ struct CausalCache {
 
 // New frames that lie in memory as those of `like`, for an Ops has an order of its own.
 at::Tensor frames_like(const at::Tensor& like_CTYX, int64_t frames);
+
+// A chunk's way through the layers.
+struct ChunkRun {
+  Ops& ops;
+  CausalCache& cache;
+};
 // What comes before the call's x is the end of the chunk before, or, in the first chunk, x's own
-// first frame. `cache` becomes the end of this one.
-at::Tensor causal_convolution(ConvCall call, const ConvWeights& conv, CausalCache& cache, Ops& ops);
+// first frame. The cache gets the end of this one.
+at::Tensor causal_convolution(const ChunkRun& run, ConvCall call, const ConvWeights& conv);
+
+template <typename Norm>
+struct VaeResnet {
+  Norm norm1;
+  ConvWeights conv1;
+  Norm norm2;
+  ConvWeights conv2;
+  ConvWeights shortcut;  // undefined: channels stay
+};
+// norm(x_CTYX, weights, y_CTYX) goes through SiLU too; y may be x. Takes x, so that no tensor lives
+// longer than it is needed.
+template <typename Norm, typename ApplyNorm>
+at::Tensor run_resnet(const ChunkRun& run, const VaeResnet<Norm>& resnet, at::Tensor x_CTYX,
+                      const ApplyNorm& norm) {
+  at::Tensor h_CTYX = x_CTYX;
+  if (resnet.shortcut.packed.defined()) {
+    // First, for the norm to write where x lies.
+    x_CTYX = run.ops.convolution({h_CTYX}, resnet.shortcut);
+    norm(h_CTYX, resnet.norm1, h_CTYX);
+  } else {
+    h_CTYX = frames_like(x_CTYX, x_CTYX.size(1));
+    norm(x_CTYX, resnet.norm1, h_CTYX);
+  }
+  h_CTYX = causal_convolution(run, {std::move(h_CTYX)}, resnet.conv1);
+  norm(h_CTYX, resnet.norm2, h_CTYX);
+  return causal_convolution(run, {.x_CTYX = std::move(h_CTYX), .sum_CTYX = std::move(x_CTYX)},
+                            resnet.conv2);
+}
 
 // Takes the layers of one half of the VAE to where an Ops computes. All throw DataError.
 class VaeLayerLoader {

@@ -77,32 +77,23 @@ void VaeDecoder::norm(const at::Tensor& x_CTYX, const SpatialNorm& norm,
   ops_.norm_silu(x_CTYX, call, y_CTYX);
 }
 
-at::Tensor VaeDecoder::run_resnet(const DecoderResnet& resnet, at::Tensor x_CTYX,
-                                  const at::Tensor& latents_CtYX, CausalCache& cache) const {
-  at::Tensor h_CTYX = frames_like(x_CTYX, x_CTYX.size(1));
-  norm(x_CTYX, resnet.norm1, latents_CtYX, h_CTYX);
-  h_CTYX = causal_convolution({std::move(h_CTYX)}, resnet.conv1, cache, ops_);
-  norm(h_CTYX, resnet.norm2, latents_CtYX, h_CTYX);
-  if (resnet.shortcut.packed.defined())
-    x_CTYX = ops_.convolution({std::move(x_CTYX)}, resnet.shortcut);
-  return causal_convolution({.x_CTYX = std::move(h_CTYX), .sum_CTYX = std::move(x_CTYX)},
-                            resnet.conv2, cache, ops_);
-}
-
 at::Tensor VaeDecoder::decode_chunk(const at::Tensor& host_latents_CtYX, CausalCache& cache) const {
   const at::Tensor latents_CtYX = ops_.upload(host_latents_CtYX);
-  at::Tensor x = causal_convolution({latents_CtYX}, conv_in_, cache, ops_);
+  const ChunkRun run{ops_, cache};
+  const auto by_latents = [&](const at::Tensor& x_CTYX, const SpatialNorm& weights,
+                              at::Tensor& y_CTYX) { norm(x_CTYX, weights, latents_CtYX, y_CTYX); };
+  at::Tensor x = causal_convolution(run, {latents_CtYX}, conv_in_);
   for (const DecoderResnet& resnet : mid_resnets_)
-    x = run_resnet(resnet, std::move(x), latents_CtYX, cache);
+    x = run_resnet(run, resnet, std::move(x), by_latents);
   for (const DecoderUpBlock& block : up_blocks_) {
     for (const DecoderResnet& resnet : block.resnets)
-      x = run_resnet(resnet, std::move(x), latents_CtYX, cache);
+      x = run_resnet(run, resnet, std::move(x), by_latents);
     const Enlarge enlarge = block.in_time ? Enlarge::kSpaceAndTime : Enlarge::kSpace;
     if (block.upsampler.packed.defined())
       x = ops_.convolution({.x_CTYX = std::move(x), .enlarge = enlarge}, block.upsampler);
   }
-  norm(x, norm_out_, latents_CtYX, x);
-  x = causal_convolution({std::move(x)}, conv_out_, cache, ops_);
+  by_latents(x, norm_out_, x);
+  x = causal_convolution(run, {std::move(x)}, conv_out_);
   return ops_.download(x).contiguous();
 }
 

@@ -21,13 +21,7 @@ struct SpatialNorm {
   ConvWeights conv_b;
 };
 
-struct DecoderResnet {
-  SpatialNorm norm1;
-  ConvWeights conv1;
-  SpatialNorm norm2;
-  ConvWeights conv2;
-  ConvWeights shortcut;  // undefined: channels stay
-};
+using DecoderResnet = VaeResnet<SpatialNorm>;
 
 struct DecoderUpBlock {
   std::vector<DecoderResnet> resnets;
@@ -53,9 +47,6 @@ class VaeDecoder {
   // With SiLU; y may be x.
   void norm(const at::Tensor& x_CTYX, const SpatialNorm& norm, const at::Tensor& latents_CtYX,
             at::Tensor& y_CTYX) const;
-  // Takes x, so that a tensor lives no longer than it is needed.
-  at::Tensor run_resnet(const DecoderResnet& resnet, at::Tensor x_CTYX,
-                        const at::Tensor& latents_CtYX, CausalCache& cache) const;
 
   VaeConfig config_;
   at::ScalarType dtype_;

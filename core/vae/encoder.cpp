@@ -69,35 +69,24 @@ VaeEncoder::VaeEncoder(const VaeConfig& config, WeightMap& weights, at::ScalarTy
   weights.finish();
 }
 
-void VaeEncoder::norm(const at::Tensor& x_CTYX, const NormWeights& norm, at::Tensor& y_CTYX) const {
-  const NormSiluCall call{
-      .norm = norm, .groups = config_.norm_num_groups, .scale_Ctyx = {}, .shift_Ctyx = {}};
-  ops_.norm_silu(x_CTYX, call, y_CTYX);
-}
-
-at::Tensor VaeEncoder::run_resnet(const EncoderResnet& resnet, at::Tensor x_CTYX,
-                                  CausalCache& cache) const {
-  at::Tensor h_CTYX = frames_like(x_CTYX, x_CTYX.size(1));
-  norm(x_CTYX, resnet.norm1, h_CTYX);
-  h_CTYX = causal_convolution({std::move(h_CTYX)}, resnet.conv1, cache, ops_);
-  norm(h_CTYX, resnet.norm2, h_CTYX);
-  if (resnet.shortcut.packed.defined())
-    x_CTYX = ops_.convolution({std::move(x_CTYX)}, resnet.shortcut);
-  return causal_convolution({.x_CTYX = std::move(h_CTYX), .sum_CTYX = std::move(x_CTYX)},
-                            resnet.conv2, cache, ops_);
-}
-
 at::Tensor VaeEncoder::encode_chunk(const at::Tensor& host_pixels_CTYX, CausalCache& cache) const {
-  at::Tensor x = causal_convolution({ops_.upload(host_pixels_CTYX)}, conv_in_, cache, ops_);
+  const ChunkRun run{ops_, cache};
+  const auto norm = [&](const at::Tensor& x_CTYX, const NormWeights& weights, at::Tensor& y_CTYX) {
+    const NormSiluCall call{
+        .norm = weights, .groups = config_.norm_num_groups, .scale_Ctyx = {}, .shift_Ctyx = {}};
+    ops_.norm_silu(x_CTYX, call, y_CTYX);
+  };
+  at::Tensor x = causal_convolution(run, {ops_.upload(host_pixels_CTYX)}, conv_in_);
   for (const EncoderDownBlock& block : down_blocks_) {
-    for (const EncoderResnet& resnet : block.resnets) x = run_resnet(resnet, std::move(x), cache);
+    for (const EncoderResnet& resnet : block.resnets)
+      x = run_resnet(run, resnet, std::move(x), norm);
     if (!block.downsampler.packed.defined()) continue;
     if (block.in_time) x = averaged_pairs(x);
     x = ops_.convolution({std::move(x)}, block.downsampler);
   }
-  for (const EncoderResnet& resnet : mid_resnets_) x = run_resnet(resnet, std::move(x), cache);
+  for (const EncoderResnet& resnet : mid_resnets_) x = run_resnet(run, resnet, std::move(x), norm);
   norm(x, norm_out_, x);
-  x = causal_convolution({std::move(x)}, conv_out_, cache, ops_);
+  x = causal_convolution(run, {std::move(x)}, conv_out_);
   return ops_.download(x).contiguous();
 }
 

@@ -14,13 +14,7 @@ namespace cogvx {
 // Shape letters: C channels, t latent frames, T frames, y x latent positions, Y X pixels of the
 // layer at hand.
 
-struct EncoderResnet {
-  NormWeights norm1;
-  ConvWeights conv1;
-  NormWeights norm2;
-  ConvWeights conv2;
-  ConvWeights shortcut;  // undefined: channels stay
-};
+using EncoderResnet = VaeResnet<NormWeights>;
 
 struct EncoderDownBlock {
   std::vector<EncoderResnet> resnets;
@@ -45,11 +39,6 @@ class VaeEncoder {
   at::Tensor encode_chunk(const at::Tensor& host_pixels_CTYX, CausalCache& cache) const;
 
  private:
-  // With SiLU; y may be x.
-  void norm(const at::Tensor& x_CTYX, const NormWeights& norm, at::Tensor& y_CTYX) const;
-  // Takes x, so that a tensor lives no longer than it is needed.
-  at::Tensor run_resnet(const EncoderResnet& resnet, at::Tensor x_CTYX, CausalCache& cache) const;
-
   VaeConfig config_;
   at::ScalarType dtype_;
   Ops& ops_;

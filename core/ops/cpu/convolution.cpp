@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace {
 
 constexpr int64_t kTileColumns = 64;
 // Pixels that share one tap's weights while they are in the cache; whole blocks of every path.
-constexpr int64_t kTilePixels = 240;
+constexpr int64_t kTilePixels = 480;
 constexpr int64_t kBlockPixels = 24;
 
 template <typename T>
@@ -116,7 +117,7 @@ class Convolution {
  private:
   // Output pixels of one frame, counted row by row, and 64 output channels.
   void compute(int64_t frame, RowRange pixels, int64_t column) const {
-    if (pixels.size() <= 0) return;
+    if (pixels.size() <= 0) return;  // tiles are rounded up
     alignas(64) static thread_local std::array<float, kTilePixels * kTileColumns> c;
     static thread_local std::array<const T*, kTilePixels> rows;
     const int64_t columns = std::min(kTileColumns, weights_.out - column);

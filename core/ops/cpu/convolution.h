@@ -10,7 +10,8 @@
 // Nothing is copied for padding, for the frames before, or for enlarging.
 namespace cogvx::cpu {
 
-// As in ops.h.
+// As in ops.h. Units: (output frame, run of its pixels, block of 64 output channels), each over
+// taps and input channels in order.
 ConvWeights pack_convolution(ThreadPool& pool, const at::Tensor& weight, const at::Tensor& bias,
                              int64_t stride);
 at::Tensor convolution(const Workers& workers, const ConvCall& call, const ConvWeights& weights);

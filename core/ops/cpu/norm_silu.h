@@ -7,7 +7,7 @@
 
 namespace cogvx::cpu {
 
-// As in ops.h.
+// Ops::norm_silu. Units: bands of pixels for the sums, which are joined in one order; then rows.
 void norm_silu(const Workers& workers, const at::Tensor& x_CTYX, const NormSiluCall& call,
                at::Tensor& y_CTYX);
 

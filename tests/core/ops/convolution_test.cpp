@@ -27,8 +27,8 @@ const Case kCases[] = {
     {"enlarged in time", 12, 20, {1, 3, 3}, 1, Enlarge::kSpaceAndTime},
 };
 
-// 21 x 23 pixels are three tiles.
-const std::array<int64_t, 3> kSizes[] = {{1, 3, 5}, {2, 8, 7}, {3, 21, 23}, {4, 5, 4}, {5, 1, 1}};
+// 31 x 37 pixels are three tiles.
+const std::array<int64_t, 3> kSizes[] = {{1, 3, 5}, {2, 8, 7}, {3, 31, 37}, {4, 5, 4}, {5, 1, 1}};
 
 class Convolution : public PathsTest {
  protected:
