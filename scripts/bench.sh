@@ -5,6 +5,7 @@
 # an hour.
 #   scripts/bench.sh [--only CASE...] [--repeats N] [--threads N] [--full] [--list]
 #   scripts/bench.sh --micro [GOOGLE BENCHMARK ARGUMENT...]    single operations of ours instead
+#   scripts/bench.sh --limits    how near each is to what limits it: matrix, exponential, memory, communication (2 minutes)
 # diffusers runs in .deps/bench-env, made on the first run with pip (Python 3.11; 5 GB, most of it libraries for GPUs that
 # PyTorch's wheel asks for), or in the python that COGVX_BENCH_PYTHON names.
 set -euo pipefail
@@ -52,6 +53,10 @@ if [ "${1:-}" = --micro ]; then
   shift
   build micro_bench
   exec build/tests/bench/micro_bench "$@"
+fi
+if [ "$*" = --limits ]; then
+  build micro_bench
+  exec python3 -m bench.limits build/tests/bench/micro_bench out/limits.json
 fi
 # Wrong arguments are told before anything is made.
 python3 -m bench --list "$@" >/dev/null

@@ -2,8 +2,8 @@
 
 namespace cogvx {
 
-// Makes a tensor that gets no memory a std::bad_alloc; libtorch's own allocator ends the process.
-// For the whole process, before its first tensor.
+// Makes a tensor that gets no memory a std::bad_alloc, where libtorch's own allocator ends the
+// process, and asks for huge pages for large ones. For the whole process, before its first tensor.
 void install_allocator();
 
 }  // namespace cogvx

@@ -152,6 +152,7 @@ class Ops {
   // has many kernels picks and checks one for each. Throws DeviceError or MemoryError.
   virtual void prepare(const SharedCalls& calls) = 0;
 
+  // A weight that is packed may lie in a file (WeightMap::lend): it is not kept.
   virtual LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) = 0;
   virtual at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& weights,
                             const LinearCall& call = {}) = 0;

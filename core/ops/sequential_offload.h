@@ -25,11 +25,12 @@ class SequentialOffload final : public Ops {
       layer.weights = inner_->pack_linear(layer.weights.packed, layer.weights.bias);
     inner_->prepare(there);
   }
+  // Copies: what it is given may lie in a file.
   LinearWeights pack_linear(const at::Tensor& weight_NK, const at::Tensor& bias_N) override {
     return {.in = weight_NK.size(1),
             .out = weight_NK.size(0),
             .dtype = weight_NK.scalar_type(),
-            .packed = weight_NK,
+            .packed = weight_NK.clone(),
             .bias = bias_N};
   }
   at::Tensor linear(const at::Tensor& x_RK, const LinearWeights& host,

@@ -31,12 +31,18 @@ struct T5Layer {
   LinearWeights wi_0, wi_1, wo;
 };
 
+std::string layer_prefix(int64_t index) {
+  return "encoder.block." + std::to_string(index) + ".layer.";
+}
+
+// Reads the next one meanwhile.
 T5Layer load_layer(int64_t index, const T5Config& c, WeightMap& weights, at::ScalarType dtype,
                    Ops& ops) {
-  const std::string prefix = "encoder.block." + std::to_string(index) + ".layer.";
+  const std::string prefix = layer_prefix(index);
+  weights.read_ahead(layer_prefix(index + 1));
   const int64_t inner = c.num_heads * c.d_kv;
   const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
-    return ops.pack_linear(weights.take(prefix + name + ".weight", {out, in}, dtype), {});
+    return ops.pack_linear(weights.lend(prefix + name + ".weight", {out, in}, dtype), {});
   };
   const auto norm = [&](const std::string& name) {
     return ops.upload(weights.take(prefix + name + ".layer_norm.weight", {c.d_model}, dtype));
@@ -102,6 +108,7 @@ std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& 
                                        const T5Config& config, WeightMap& weights,
                                        at::ScalarType dtype, Ops& ops, const Monitor& monitor) {
   check_ids(prompt_ids, config.vocab_size);
+  weights.read_ahead(layer_prefix(0));
   const auto length = static_cast<int64_t>(prompt_ids.at(0).size());
   std::vector<at::Tensor> states;
   // Some checkpoints store the tied embedding twice.
@@ -111,7 +118,7 @@ std::vector<at::Tensor> encode_prompts(const std::vector<std::vector<int64_t>>& 
   if (embedding_name != tied) weights.ignore(tied);
   {
     const at::Tensor embedding =
-        weights.take(embedding_name, {config.vocab_size, config.d_model}, dtype);
+        weights.lend(embedding_name, {config.vocab_size, config.d_model}, dtype);
     for (const std::vector<int64_t>& ids : prompt_ids) {
       const at::Tensor index = at::from_blob(const_cast<int64_t*>(ids.data()), {length},
                                              at::TensorOptions().dtype(at::kLong));

@@ -29,7 +29,7 @@ class Loader {
 
   // A convolution of patches is a linear layer on the patch vector (C, py, px).
   LinearWeights linear(const std::string& name) {
-    return ops_.pack_linear(take(name + ".weight").flatten(1), take(name + ".bias"));
+    return ops_.pack_linear(lend(name + ".weight").flatten(1), take(name + ".bias"));
   }
   NormWeights norm(const std::string& name, double eps) {
     return {ops_.upload(take(name + ".weight").to(at::kFloat)),
@@ -41,8 +41,10 @@ class Loader {
   ScalarEmbedding embedding(const std::string& name) {
     return {linear(name + ".linear_1"), linear(name + ".linear_2")};
   }
+  // Reads the next one meanwhile.
   TransformerBlock block(int64_t index) {
-    const std::string name = "transformer_blocks." + std::to_string(index);
+    weights_.read_ahead(block_name(index + 1) + ".");
+    const std::string name = block_name(index);
     TransformerBlock block;
     block.norm1 = ada_norm(name + ".norm1");
     block.to_qkv = stacked_qkv(name + ".attn1");
@@ -57,10 +59,14 @@ class Loader {
   at::Tensor take(const std::string& name) { return weights_.take(name, shapes_.at(name), dtype_); }
 
  private:
+  static std::string block_name(int64_t index) {
+    return "transformer_blocks." + std::to_string(index);
+  }
+  at::Tensor lend(const std::string& name) { return weights_.lend(name, shapes_.at(name), dtype_); }
   LinearWeights stacked_qkv(const std::string& name) {
     std::vector<at::Tensor> weights, biases;
     for (const char* part : {".to_q", ".to_k", ".to_v"}) {
-      weights.push_back(take(name + part + ".weight"));
+      weights.push_back(lend(name + part + ".weight"));
       biases.push_back(take(name + part + ".bias"));
     }
     return ops_.pack_linear(at::cat(weights), at::cat(biases));

@@ -37,12 +37,12 @@ at::Tensor causal_convolution(const ChunkRun& run, ConvCall call, const ConvWeig
 
 ConvWeights VaeLayerLoader::convolution(const std::string& name, int64_t out, int64_t in,
                                         int64_t kernel) {
-  return packed(name, take(name + ".weight", {out, in, kernel, kernel, kernel}), /*stride=*/1);
+  return packed(name, lend(name + ".weight", {out, in, kernel, kernel, kernel}), /*stride=*/1);
 }
 
 ConvWeights VaeLayerLoader::frame_convolution(const std::string& name, int64_t channels,
                                               int64_t stride) {
-  return packed(name, take(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2), stride);
+  return packed(name, lend(name + ".weight", {channels, channels, 3, 3}).unsqueeze(2), stride);
 }
 
 NormWeights VaeLayerLoader::norm(const std::string& name, int64_t channels, double eps) {
@@ -52,6 +52,10 @@ NormWeights VaeLayerLoader::norm(const std::string& name, int64_t channels, doub
 
 at::Tensor VaeLayerLoader::take(const std::string& name, at::IntArrayRef shape) {
   return weights_.take(part_ + name, shape, dtype_);
+}
+
+at::Tensor VaeLayerLoader::lend(const std::string& name, at::IntArrayRef shape) {
+  return weights_.lend(part_ + name, shape, dtype_);
 }
 
 ConvWeights VaeLayerLoader::packed(const std::string& name, const at::Tensor& weight,

@@ -68,7 +68,9 @@ class VaeLayerLoader {
  public:
   // `part` ("encoder.", "decoder.") goes before every name.
   VaeLayerLoader(const std::string& part, WeightMap& weights, at::ScalarType dtype, Ops& ops)
-      : part_(part), weights_(weights), dtype_(dtype), ops_(ops) {}
+      : part_(part), weights_(weights), dtype_(dtype), ops_(ops) {
+    weights_.read_ahead(part);
+  }
 
   // A cube of a kernel.
   ConvWeights convolution(const std::string& name, int64_t out, int64_t in, int64_t kernel);
@@ -78,6 +80,7 @@ class VaeLayerLoader {
 
  private:
   at::Tensor take(const std::string& name, at::IntArrayRef shape);
+  at::Tensor lend(const std::string& name, at::IntArrayRef shape);
   ConvWeights packed(const std::string& name, const at::Tensor& weight, int64_t stride);
 
   std::string part_;

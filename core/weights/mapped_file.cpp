@@ -11,6 +11,11 @@
 #include "core/base/read_file.h"
 
 namespace cogvx {
+namespace {
+
+size_t page_size() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+}  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const RegularFile file(path);
@@ -35,11 +40,16 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
+void MappedFile::read_ahead(size_t offset, size_t size) const {
+  const size_t begin = offset / page_size() * page_size();
+  // A hint: where the kernel does not take it, the pages are read when they are touched.
+  madvise(const_cast<std::byte*>(data_) + begin, offset + size - begin, MADV_WILLNEED);
+}
+
 void MappedFile::drop_pages(size_t offset, size_t size) const {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   // Whole pages only: a page shared with a neighbouring tensor stays.
-  const size_t begin = (offset + page - 1) / page * page;
-  const size_t end = (offset + size) / page * page;
+  const size_t begin = (offset + page_size() - 1) / page_size() * page_size();
+  const size_t end = (offset + size) / page_size() * page_size();
   if (end > begin) madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 

@@ -37,8 +37,20 @@ std::span<const std::byte> checked_numbers(const StoredTensor& tensor,
                   "; is the file damaged?");
 }
 
+at::Tensor view_numbers(const StoredTensor& tensor, std::shared_ptr<const MappedRange> range) {
+  const auto* numbers = range->bytes().data();
+  // Data may start at any byte.
+  if (reinterpret_cast<uintptr_t>(numbers) % stored_dtype_size(tensor.dtype) != 0)
+    return copy_numbers(
+        {.dtype = tensor.dtype, .shape = tensor.shape, .end = range->bytes().size()},
+        range->bytes());
+  return at::from_blob(
+      const_cast<std::byte*>(numbers), tensor.shape, [range = std::move(range)](void*) {},
+      at::TensorOptions().dtype(scalar_type(tensor.dtype).value()));
+}
+
 at::Tensor copy_numbers(const StoredTensor& tensor, std::span<const std::byte> file) {
-  // Data may start at any byte; a clone through bytes needs no alignment.
+  // A clone through bytes needs no alignment.
   const at::Tensor bytes = at::from_blob(const_cast<std::byte*>(file.data()) + tensor.begin,
                                          {static_cast<int64_t>(tensor.end - tensor.begin)},
                                          at::TensorOptions().dtype(at::kByte));

@@ -32,8 +32,8 @@ WeightMap::WeightMap(const fs::path& component_dir, const std::string& stem) : d
 void WeightMap::map_file(const std::string& file_name) {
   const fs::path path = dir_ / file_name;
   require_file(path, "is the download complete?");
-  files_.emplace_back(path);
-  for (StoredTensor& tensor : parse_safetensors(files_.back().bytes(), path.string()).tensors) {
+  files_.push_back(std::make_shared<const MappedFile>(path));
+  for (StoredTensor& tensor : parse_safetensors(files_.back()->bytes(), path.string()).tensors) {
     const std::string name = tensor.name;
     const auto [place, fresh] =
         tensors_.try_emplace(name, Place{.file = files_.size() - 1, .stored = std::move(tensor)});
@@ -51,7 +51,7 @@ void WeightMap::map_shards(const fs::path& index_path) {
   for (const std::string& shard : shards) map_file(shard);
   for (const auto& [name, file] : shard_of) {
     const auto found = tensors_.find(name);
-    if (found == tensors_.end() || files_[found->second.file].path().filename() != file) {
+    if (found == tensors_.end() || files_[found->second.file]->path().filename() != file) {
       throw DataError(index_path.string() + ": tensor " + quoted_excerpt(name) +
                       " is said to be in " + file + ", which does not hold it");
     }
@@ -59,10 +59,10 @@ void WeightMap::map_shards(const fs::path& index_path) {
 }
 
 std::string WeightMap::label(const Place& place) const {
-  return files_[place.file].path().string();
+  return files_[place.file]->path().string();
 }
 
-at::Tensor WeightMap::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+WeightMap::Place& WeightMap::untaken(const std::string& name, at::IntArrayRef shape) {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     throw DataError(dir_.string() + ": tensor '" + name + "' " + shape_text(shape) +
@@ -75,14 +75,37 @@ at::Tensor WeightMap::take(const std::string& name, at::IntArrayRef shape, at::S
                     ", this model wants " + shape_text(shape) +
                     "; was it downloaded for another size?");
   }
-  const MappedFile& file = files_[place.file];
-  const auto numbers = checked_numbers(place.stored, file.bytes(), label(place));
-  place.sha256 = sha256_hex(numbers.data(), numbers.size());
+  return place;
+}
+
+// As stored, in the file where it can be.
+at::Tensor WeightMap::read(Place& place) {
+  const std::shared_ptr<const MappedFile>& file = files_[place.file];
+  file->read_ahead(place.stored.begin, place.stored.end - place.stored.begin);
+  const auto numbers = checked_numbers(place.stored, file->bytes(), label(place));
+  auto range = std::make_shared<const MappedRange>(file, place.stored.begin, numbers.size());
+  if (!hasher_) hasher_ = std::make_unique<BackgroundHasher>();
+  hasher_->add(range, place.sha256);
   place.taken = true;
-  at::Tensor tensor = copy_numbers(place.stored, file.bytes()).to(dtype);
-  file.drop_pages(place.stored.begin, numbers.size());
+  return view_numbers(place.stored, std::move(range));
+}
+
+at::Tensor WeightMap::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+  at::Tensor tensor = read(untaken(name, shape)).to(dtype, /*non_blocking=*/false, /*copy=*/true);
   if (patch_) patch_(name, tensor);
   return tensor;
+}
+
+at::Tensor WeightMap::lend(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+  return patch_ ? take(name, shape, dtype) : read(untaken(name, shape)).to(dtype);
+}
+
+void WeightMap::read_ahead(const std::string& prefix) const {
+  for (auto at = tensors_.lower_bound(prefix);
+       at != tensors_.end() && at->first.starts_with(prefix); ++at) {
+    const StoredTensor& stored = at->second.stored;
+    files_[at->second.file]->read_ahead(stored.begin, stored.end - stored.begin);
+  }
 }
 
 void WeightMap::ignore(const std::string& name) {
@@ -109,7 +132,7 @@ std::vector<StoredTensor> WeightMap::stored() const {
 
 at::Tensor WeightMap::copy_rows(const std::string& name, RowRange rows) const {
   const Place& place = tensors_.at(name);
-  const MappedFile& file = files_[place.file];
+  const MappedFile& file = *files_[place.file];
   StoredTensor part = place.stored;
   if (part.shape.empty()) part.shape = {1};
   const size_t row =
@@ -149,6 +172,7 @@ void WeightMap::finish() const {
 }
 
 std::string WeightMap::content_sha256() const {
+  if (hasher_) hasher_->wait();
   Sha256 hash;
   for (const auto& [name, place] : tensors_) {
     if (place.sha256.empty()) continue;

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/base/shapes.h"
+#include "core/weights/background_hasher.h"
 #include "core/weights/mapped_file.h"
 #include "core/weights/safetensors.h"
 
@@ -30,6 +32,11 @@ class WeightMap {
   // file's pages are given back. Throws DataError when it is missing, taken already, of another
   // shape or of an unsupported dtype, or holds NaN or infinity.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  // The same for what is packed or picked from at once and then let go: where nothing has to change
+  // it lies in the file still, read-only.
+  at::Tensor lend(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  // Has every tensor whose name starts so read from disk, beside whatever is done meanwhile.
+  void read_ahead(const std::string& prefix) const;
   // A tensor that a checkpoint may hold but the model does not use. It can still be taken.
   void ignore(const std::string& name);
   // The same for every tensor whose name starts so: a part of the component this run does not need.
@@ -51,7 +58,8 @@ class WeightMap {
   std::string stored_dtype() const;
   // To be called after the last take: throws DataError that names what is left over.
   void finish() const;
-  // SHA-256 over names, dtypes, shapes and contents of all tensors taken, whatever the sharding.
+  // SHA-256 over names, dtypes, shapes and contents of all tensors taken, whatever the sharding;
+  // waits for those that are being hashed still.
   std::string content_sha256() const;
 
  private:
@@ -65,11 +73,14 @@ class WeightMap {
   void map_file(const std::string& file_name);
   void map_shards(const std::filesystem::path& index_path);
   std::string label(const Place& place) const;
+  Place& untaken(const std::string& name, at::IntArrayRef shape);
+  at::Tensor read(Place& place);
 
   std::filesystem::path dir_;
-  std::vector<MappedFile> files_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
   std::map<std::string, Place> tensors_;
   WeightPatch patch_;
+  std::unique_ptr<BackgroundHasher> hasher_;  // from the first tensor on; last, it writes to Places
 };
 
 }  // namespace cogvx

@@ -33,6 +33,8 @@ def worker_row(case, result):
         row[f"{side}_gflops"] = ours["flops"] / min(result[side]["seconds"]) / 1e9
         row[f"{side}_share"] = row[f"{side}_gflops"] / ceiling
         row[f"{side}_peak_bytes"] = result[side]["peak_bytes"]
+        if case.checkpoint:
+            row[f"{side}_load_seconds"] = result[side]["load_seconds"]
     row["brgemm_gflops"] = ceiling
     row["peak_ratio"] = ours["peak_bytes"] / theirs["peak_bytes"]
     # Without what the program and its libraries are before anything is loaded.
@@ -95,12 +97,12 @@ def cells(row):
     wanted = lambda target, good, sign: f"{sign} {target:.2f} {good}" if target is not None else ""
     return [f"{row['title']}, {row['dtype']}" + (f", {row['threads']} threads" if row["threads"] > 1 else ""), row["rival"],
             pair("seconds", "{:.3g}"), f"{row['ratio']:.2f} ({row['ratio_median']:.2f})",
-            wanted(row["target"], row["verdict"], ">="), pair("gflops", "{:.0f}"), pair("share", "{:.0%}"),
+            wanted(row["target"], row["verdict"], ">="), pair("load_seconds", "{:.2f}"), pair("gflops", "{:.0f}"), pair("share", "{:.0%}"),
             pair("peak_bytes", "{:.0f}", 1e6), number("peak_ratio", "{:.2f}"),
             wanted(row["peak_target"], row["peak_verdict"], "<="), number("relative_l2", "{:.1e}")]
 
 
-HEAD = ["case", "against", "seconds", "ratio (median)", "wanted", "GFLOP/s", "of brgemm", "peak MB", "ratio", "wanted",
+HEAD = ["case", "against", "seconds", "ratio (median)", "wanted", "load s", "GFLOP/s", "of brgemm", "peak MB", "ratio", "wanted",
         "rel. L2"]
 
 

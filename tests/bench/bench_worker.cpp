@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/base/allocator.h"
 #include "core/base/errors.h"
 #include "core/base/memory.h"
 #include "core/base/thread_pool.h"
@@ -114,6 +115,7 @@ class Worker {
 
 int main(int argc, char** argv) {
   try {
+    cogvx::install_allocator();  // as cogvx-gen does
     cogvx::bench::Worker worker(cogvx::bench::CaseArguments(argc, argv));
     for (std::string line; std::getline(std::cin, line);) worker.obey(line);
     return 0;

@@ -35,6 +35,16 @@ COGVX_MICRO(linear_out);
 COGVX_MICRO(linear_ff_in_gelu);
 COGVX_MICRO(linear_ff_out);
 
+// What loading does with a weight that has been read.
+void pack_linear(benchmark::State& state, at::ScalarType dtype) {
+  MicroOps micro;
+  const at::Tensor weight_NK = bench_input("weight", {4 * kWidth, kWidth}, dtype);
+  const at::Tensor bias_N = bench_input("bias", {4 * kWidth}, dtype);
+  for (auto iteration : state) benchmark::DoNotOptimize(micro.ops.pack_linear(weight_NK, bias_N));
+  count_bytes(state, 2.0 * static_cast<double>(weight_NK.nbytes()));
+}
+COGVX_MICRO(pack_linear);
+
 // Two heads, every query tile of them.
 void attention(benchmark::State& state, at::ScalarType dtype) {
   MicroOps micro;
@@ -49,6 +59,7 @@ void attention(benchmark::State& state, at::ScalarType dtype) {
     benchmark::ClobberMemory();
   }
   count_flops(state, 4.0 * static_cast<double>(kSomeHeads * kRows * kRows * kHeadDim));
+  count_exponentials(state, static_cast<double>(kSomeHeads * kRows * kRows));
 }
 COGVX_MICRO(attention);
 

@@ -28,6 +28,11 @@ inline void count_flops(benchmark::State& state, double flops) {
   state.counters["GFLOP"] =
       benchmark::Counter(flops / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
+// Of single numbers.
+inline void count_exponentials(benchmark::State& state, double count) {
+  state.counters["Gexp"] =
+      benchmark::Counter(count / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
 // Of operands that are read and results that are written, once each.
 inline void count_bytes(benchmark::State& state, double bytes) {
   state.counters["GB"] =

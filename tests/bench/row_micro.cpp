@@ -1,5 +1,7 @@
 #include <ATen/ops/empty.h>
 
+#include <vector>
+
 #include "tests/bench/micro_support.h"
 
 // What lies between the matrix products of a block; memory limits it, so it is told in bytes.
@@ -58,6 +60,27 @@ void qk_norm_rotary_pack(benchmark::State& state, at::ScalarType dtype) {
   count_bytes(state, 2.0 * static_cast<double>(qkv_R3D.nbytes()));
 }
 COGVX_MICRO(qk_norm_rotary_pack);
+
+// The decoder's GroupNorm with the latents' scale and shift, in place, as between convolutions.
+void spatial_norm_silu(benchmark::State& state, at::ScalarType dtype) {
+  MicroOps micro;
+  constexpr int64_t kChannels = 256, kFrames = 4, kHeight = 60, kColumns = 88;
+  at::Tensor x_CTYX =
+      bench_input("x", {kFrames, kHeight, kColumns, kChannels}, dtype).permute({3, 0, 1, 2});
+  const NormWeights norm = norm_weights(kChannels);
+  const std::vector<int64_t> latents{kChannels, 1, kHeight / 4, kColumns / 4};
+  const NormSiluCall call{.norm = norm,
+                          .groups = 32,
+                          .scale_Ctyx = bench_input("scale", latents, dtype),
+                          .shift_Ctyx = bench_input("shift", latents, dtype)};
+  for (auto iteration : state) {
+    micro.ops.norm_silu(x_CTYX, call, x_CTYX);
+    benchmark::ClobberMemory();
+  }
+  // Read for the sums, then read and written.
+  count_bytes(state, 3.0 * static_cast<double>(x_CTYX.nbytes()));
+}
+COGVX_MICRO(spatial_norm_silu);
 
 }  // namespace
 }  // namespace cogvx::bench

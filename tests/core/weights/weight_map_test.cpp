@@ -9,9 +9,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/base/read_file.h"
 #include "core/weights/checkpoint.h"
 #include "tests/core/weights/written_tensors.h"
 #include "tests/support/golden.h"
@@ -55,6 +57,15 @@ void write_shards(const TemporaryFolder& folder) {
                        {"last", "one.safetensors"}});
 }
 
+// The same names and shapes, so that the header stays; what has the file mapped sees it change.
+void overwrite_in_place(const std::filesystem::path& path, const Tensors& tensors) {
+  const TemporaryFolder other;
+  write_tensors(other / "changed", tensors);
+  const std::string bytes = read_file(other / "changed", size_t{1} << 20);
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
 std::string map_error(const TemporaryFolder& folder) {
   return data_error([&] { WeightMap(folder.path(), kStem); });
 }
@@ -75,6 +86,44 @@ TEST(WeightMap, TakesEveryDtypeFromOneFileOrShards) {
   }
 }
 
+TEST(WeightMap, WhatIsLentHasTheNumbersOfWhatIsTaken) {
+  for (const bool shards : {false, true}) {
+    const TemporaryFolder folder;
+    shards ? write_shards(folder) : write_single(folder);
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      WeightMap taken(folder.path(), kStem), lent(folder.path(), kStem);
+      lent.read_ahead("");
+      for (const auto& [name, tensor] : some_tensors()) {
+        EXPECT_TRUE(same_bytes(lent.lend(name, tensor.sizes(), dtype),
+                               taken.take(name, tensor.sizes(), dtype)))
+            << name;
+        EXPECT_THROW(lent.lend(name, tensor.sizes(), dtype), std::logic_error);
+      }
+      lent.finish();
+      EXPECT_EQ(lent.content_sha256(), taken.content_sha256());
+    }
+  }
+}
+
+// Where numbers follow those on disk, they lie in the file.
+TEST(WeightMap, OnlyWhatIsLentUnchangedLiesInTheFile) {
+  const TemporaryFolder folder;
+  write_single(folder);
+  const auto of_new_map = [&](auto call, at::ScalarType dtype) {
+    WeightMap weights(folder.path(), kStem);
+    return (weights.*call)("wide", {4, 6}, dtype);
+  };
+  const at::Tensor lent = of_new_map(&WeightMap::lend, at::kFloat);
+  const at::Tensor converted = of_new_map(&WeightMap::lend, at::kBFloat16);
+  const at::Tensor taken = of_new_map(&WeightMap::take, at::kFloat);
+  Tensors doubled = some_tensors();
+  for (auto& [name, tensor] : doubled) tensor = tensor * 2;
+  overwrite_in_place(folder / "model.safetensors", doubled);
+  EXPECT_TRUE(same_bytes(lent, doubled[0].second));
+  EXPECT_TRUE(same_bytes(converted, some_tensors()[0].second.to(at::kBFloat16)));
+  EXPECT_TRUE(same_bytes(taken, some_tensors()[0].second));
+}
+
 TEST(WeightMap, TakesHalvesOfEveryKindExactly) {
   const TemporaryFolder folder;
   const at::Tensor bits = at::arange(65536, at::kInt).to(at::kShort);
@@ -92,12 +141,14 @@ TEST(WeightMap, TakesHalvesOfEveryKindExactly) {
 TEST(WeightMap, ATensorOutlivesItsMap) {
   const TemporaryFolder folder;
   write_single(folder);
-  at::Tensor wide;
+  at::Tensor wide, last;
   {
     WeightMap weights(folder.path(), kStem);
     wide = weights.take("wide", {4, 6}, at::kFloat);
+    last = weights.lend("last", {6, 4}, at::kFloat);
   }
   EXPECT_TRUE(same_bytes(wide, some_tensors()[0].second));
+  EXPECT_TRUE(same_bytes(last, some_tensors()[4].second));
 }
 
 TEST(WeightMap, AMissingTensorIsNamedWithItsShape) {
@@ -180,7 +231,9 @@ TEST(WeightMap, APatchChangesWhatIsTakenAndNotTheContentHash) {
   });
   const at::Tensor wanted = plain.take("half", {4, 6}, at::kBFloat16).add(1);
   EXPECT_TRUE(same_bytes(patched.take("half", {4, 6}, at::kBFloat16), wanted));
-  EXPECT_THAT(seen, testing::ElementsAre("half BFloat16"));
+  const at::Tensor wide = plain.take("wide", {4, 6}, at::kFloat).add(1);
+  EXPECT_TRUE(same_bytes(patched.lend("wide", {4, 6}, at::kFloat), wide));
+  EXPECT_THAT(seen, testing::ElementsAre("half BFloat16", "wide Float"));
   EXPECT_EQ(patched.content_sha256(), plain.content_sha256());
 }
 
