@@ -18,6 +18,7 @@ constexpr size_t kAlignment = 64;
 
 // Has the kernel give two megabytes at a time instead of four kilobytes, where it has them: results
 // of linear layers are new blocks, and getting their pages took a twentieth of a layer's time.
+// Weights are written once, so that for them it would save nothing.
 void want_huge_pages(void* data, size_t size) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t head = (page - reinterpret_cast<uintptr_t>(data) % page) % page;
@@ -29,7 +30,8 @@ class ThrowingAllocator final : public c10::Allocator {
   c10::DataPtr allocate(size_t size) override {
     void* data = nullptr;
     if (size > 0 && posix_memalign(&data, kAlignment, size) != 0) throw std::bad_alloc();
-    if (size >= static_cast<size_t>(kMappedBlockBytes)) want_huge_pages(data, size);
+    if (size >= static_cast<size_t>(kMappedBlockBytes) && !LoadingAllocations::any())
+      want_huge_pages(data, size);
     return {data, data, &std::free, c10::Device(c10::DeviceType::CPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &std::free; }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -100,11 +101,19 @@ constexpr int kWorkingThreshold = static_cast<int>(kMappedBlockBytes);
 // Free memory at the heap's end that stays for the next block, instead of a trip to the kernel for
 // each.
 constexpr int kKeptAtEnd = 32 << 20;
+// Of the process, as what mallopt sets is.
+std::atomic<int> loading = 0;
 }  // namespace
 
-LoadingAllocations::LoadingAllocations() { mallopt(M_MMAP_THRESHOLD, kLoadingThreshold); }
+LoadingAllocations::LoadingAllocations() {
+  ++loading;
+  mallopt(M_MMAP_THRESHOLD, kLoadingThreshold);
+}
+
+bool LoadingAllocations::any() { return loading > 0; }
 
 LoadingAllocations::~LoadingAllocations() {
+  --loading;
   mallopt(M_MMAP_THRESHOLD, kWorkingThreshold);
   mallopt(M_TRIM_THRESHOLD, kKeptAtEnd);
 }

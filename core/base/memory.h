@@ -37,6 +37,8 @@ class LoadingAllocations {
  public:
   LoadingAllocations();
   ~LoadingAllocations();
+  // Whether one lives, in any thread.
+  static bool any();
   LoadingAllocations(const LoadingAllocations&) = delete;
   LoadingAllocations& operator=(const LoadingAllocations&) = delete;
 };

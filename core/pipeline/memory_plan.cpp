@@ -7,6 +7,7 @@
 #include "core/pipeline/device_memory_plan.h"
 #include "core/transformer/positions.h"
 #include "core/vae/tiles.h"
+#include "core/weights/background_hasher.h"
 
 namespace cogvx {
 namespace {
@@ -24,9 +25,14 @@ int64_t stored_bytes(const Checkpoint& checkpoint) {
   return checkpoint.stored_dtype == "F32" ? 4 : 2;
 }
 
-// A tensor on its way in: its mapped pages, its copy, the copy in the compute dtype.
-int64_t conversion_bytes(int64_t elements, int64_t stored, int64_t computed) {
-  return elements * (2 * stored + (stored == computed ? 0 : computed));
+// A weight on its way in: its mapped pages, and what is packed instead of them in another dtype.
+int64_t arriving_bytes(int64_t elements, int64_t stored, int64_t computed) {
+  return elements * (stored + (stored == computed ? 0 : computed));
+}
+// With the pages of those before it that are being hashed.
+int64_t arriving_among_others(int64_t elements, int64_t stored, int64_t computed) {
+  return BackgroundHasher::kMostRanges * elements * stored +
+         arriving_bytes(elements, stored, computed);
 }
 
 int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
@@ -39,9 +45,9 @@ int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
   const int64_t largest = std::max(inner, c.d_ff) * c.d_model;
   const int64_t bias = c.num_heads * tokens * tokens * bytes;
   const int64_t states = tokens * (4 * c.d_model + 3 * inner + 4 * c.d_ff) * bytes;
-  const int64_t embedding = conversion_bytes(c.vocab_size * c.d_model, stored, bytes);
-  return kProgramBytes + std::max(embedding, layer + conversion_bytes(largest, stored, bytes)) +
-         bias + states;
+  const int64_t embedding = arriving_bytes(c.vocab_size * c.d_model, stored, bytes);
+  return kProgramBytes +
+         std::max(embedding, layer + arriving_among_others(largest, stored, bytes)) + bias + states;
 }
 
 int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
@@ -53,10 +59,10 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   const int64_t rows = joint_rows(request, checkpoint);
   const int64_t video = rows - request.max_text_tokens;
   const int64_t weights = transformer_parameters(c) * bytes;
-  // The stacked q, k, v: three tensors, stacked, next to packed ones; or one feed-forward matrix.
-  const int64_t stacking =
-      std::max(conversion_bytes(d * d, stored_bytes(checkpoint), bytes) + 5 * d * d * bytes,
-               conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
+  // q, k and v and the three stacked; or one feed-forward matrix.
+  const int64_t stored = stored_bytes(checkpoint);
+  const int64_t stacking = std::max(arriving_bytes(3 * d * d, stored, bytes) + 3 * d * d * bytes,
+                                    arriving_among_others(4 * d * d, stored, bytes));
   // Residual stream 1, and the wider of qkv + norm 4 and feed-forward 4 + 1. What is too small to
   // be mapped on its own leaves holes in the heap, measured to be nearly as much again.
   constexpr int64_t kActivationWidths = 6, kHoleWidths = 9;

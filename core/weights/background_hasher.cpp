@@ -7,11 +7,6 @@
 #include "core/base/sha256.h"
 
 namespace cogvx {
-namespace {
-
-constexpr size_t kMostJobs = 2;
-
-}  // namespace
 
 BackgroundHasher::BackgroundHasher() {
   try {
@@ -34,7 +29,7 @@ BackgroundHasher::~BackgroundHasher() {
 
 void BackgroundHasher::add(std::shared_ptr<const MappedRange> range, std::string& hex) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return jobs_.size() < kMostJobs; });
+  changed_.wait(lock, [&] { return std::ssize(jobs_) < kMostRanges; });
   jobs_.push_back({std::move(range), &hex});
   changed_.notify_all();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -15,13 +16,16 @@ namespace cogvx {
 // as packing the same weights.
 class BackgroundHasher {
  public:
+  // That it holds at most, the one that it hashes included.
+  static constexpr int64_t kMostRanges = 2;
+
   BackgroundHasher();
   ~BackgroundHasher();
   BackgroundHasher(const BackgroundHasher&) = delete;
   BackgroundHasher& operator=(const BackgroundHasher&) = delete;
 
-  // Writes the digest to `hex`, which must live until wait() has returned. Waits itself while as
-  // many ranges are ahead of it as there may be, so that few pages are held for it.
+  // Writes the digest to `hex`, which must live until wait() has returned. Waits itself while
+  // kMostRanges are ahead of it.
   void add(std::shared_ptr<const MappedRange> range, std::string& hex);
   // Until all digests are written.
   void wait();
