@@ -1,7 +1,7 @@
 #pragma once
 
-#include <iosfwd>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -22,8 +22,16 @@ struct ProcessParts {
   std::unique_ptr<WorkExchange> work;
   std::unique_ptr<Ops> ops;
   int64_t text_rows = 0;
+  int threads = 1;  // of the pool that `ops` runs units on
   std::vector<std::shared_ptr<void>> kept{};
 };
+// Puts a part away, for the double that takes its place.
+template <typename T>
+T& keep(ProcessParts& parts, std::unique_ptr<T>& part) {
+  std::shared_ptr<T> kept = std::move(part);
+  parts.kept.push_back(kept);
+  return *kept;
+}
 
 struct Defect {
   std::string name;
@@ -34,7 +42,11 @@ struct Defect {
   void (*plant)(ProcessParts&);
   const char* task = nullptr;  // the checkpoint's golden case that is run; else text to video
 };
-void PrintTo(const Defect& defect, std::ostream* out);
-const std::vector<Defect>& defects();
+inline void PrintTo(const Defect& defect, std::ostream* out) { *out << defect.name; }
+
+// Of what ranks send each other, of what is made once or tile by tile, and of kernels.
+const std::vector<Defect>& exchange_defects();
+const std::vector<Defect>& work_defects();
+const std::vector<Defect>& op_defects();
 
 }  // namespace cogvx::test

@@ -2,6 +2,7 @@
 // video depend on its processes is planted, is seen, and the stage ladder says where it begins.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "core/base/thread_pool.h"
@@ -16,6 +17,11 @@ namespace cogvx {
 namespace {
 
 using namespace test;
+
+// Shared out among the processes of a machine, as the program does it.
+constexpr int kCores = 4;
+// Of final latents in fp32, in relative L2; diffusers' are allowed as much.
+constexpr double kRightAnswer = 3e-5;
 
 struct Outcome {
   StageLadder ladder;
@@ -35,12 +41,13 @@ Outcome run_on(const Checkpoint& checkpoint, const PipelineInput& input, int cp,
   std::vector<std::vector<UnitHash>> seen(cp * sp);
   Outcome outcome;
   run_mesh(cp, sp, [&](const MeshGroups& groups) {
-    ThreadPool pool(1);
+    ThreadPool pool(std::max(1, kCores / (cp * sp)));
     ProcessParts parts{.groups = groups,
                        .exchange = std::make_unique<UlyssesExchange>(groups.sequence),
                        .work = std::make_unique<MeshWork>(groups),
                        .ops = std::make_unique<CpuOps>(pool, test::cpu_path()),
-                       .text_rows = input.request.max_text_tokens};
+                       .text_rows = input.request.max_text_tokens,
+                       .threads = pool.size()};
     if (plant != nullptr) plant(parts);
     const PipelineResult result =
         run_pipeline(checkpoint, input, {*parts.exchange, *parts.work, *parts.ops});
@@ -73,7 +80,25 @@ TEST_P(NegativeControl, IsCaughtAndTheLadderSaysWhereItBegins) {
   EXPECT_FALSE(same_bytes(one.frames, several.frames));
 }
 
-INSTANTIATE_TEST_SUITE_P(Defects, NegativeControl, testing::ValuesIn(defects()));
+INSTANTIATE_TEST_SUITE_P(Exchanges, NegativeControl, testing::ValuesIn(exchange_defects()));
+INSTANTIATE_TEST_SUITE_P(Work, NegativeControl, testing::ValuesIn(work_defects()));
+INSTANTIATE_TEST_SUITE_P(Ops, NegativeControl, testing::ValuesIn(op_defects()));
+
+// Else a control would show no more than that nonsense is seen.
+class DefectOfOps : public testing::TestWithParam<Defect> {};
+
+TEST_P(DefectOfOps, IsARightAnswerOnOneProcess) {
+  const Defect& defect = GetParam();
+  const TinyCheckpoint checkpoint(defect.checkpoint);
+  const PipelineInput input = input_of(defect, *checkpoint);
+  const at::Tensor sound = run_on(*checkpoint, input, 1, 1, nullptr).latents;
+  const at::Tensor found = run_on(*checkpoint, input, 1, 1, defect.plant).latents;
+  const double error = difference(found, sound).relative_l2;
+  std::printf("control: %s, on one process: relative L2 %.1e\n", defect.name.c_str(), error);
+  EXPECT_LE(error, kRightAnswer);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, DefectOfOps, testing::ValuesIn(op_defects()));
 
 TEST(StageLadderOfARun, IsTheSameOnEverySoundMesh) {
   for (const char* name : {"tiny-2b", "tiny-5b"}) {
