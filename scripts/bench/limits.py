@@ -14,7 +14,7 @@ LIMITS = {
 }
 # Of these the bytes go to another process.
 COMMUNICATION = ("exchange_layer",)
-# Once each round, as other benchmarks; the median counts.
+# Of each, in random order; the median counts.
 REPETITIONS = 5
 
 

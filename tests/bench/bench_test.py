@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from bench import cases, demo, machine, plot, report, rounds, worker  # noqa: E402
+from bench import cases, demo, limits, machine, plot, report, rounds, worker  # noqa: E402
 
 FAKE = [sys.executable, ROOT / "tests/bench/fake_worker.py"]
 ZEN_4 = {"name": "x", "vendor": "AuthenticAMD", "family": 25, "model": 0x11, "cores": 2}
@@ -118,14 +118,39 @@ class Reports(unittest.TestCase):
     def test_the_table(self):
         lines = report.table([report.worker_row(CASE, measured())])
         self.assertEqual([cell.strip() for cell in lines[1].split("|")],
-                         ["some work, bf16", "diffusers", "2 / 4", "2.00 (2.00)", ">= 1.50 good", "100 / 50", "50% / 25%",
+                         ["some work, bf16", "diffusers", "2 / 4", "2.00 (2.00)", ">= 1.50 good", "", "100 / 50", "50% / 25%",
                           "0 / 0", "0.60", "<= 0.75 good", "1.0e-03"])
+
+    def test_what_is_loaded_tells_how_long_that_took(self):
+        result = measured()
+        result["ours"]["load_seconds"], result["theirs"]["load_seconds"] = 0.5, 1.25
+        line = report.table([report.worker_row(dataclasses.replace(CASE, checkpoint="2b"), result)])[1]
+        self.assertEqual(line.split("|")[5].strip(), "0.50 / 1.25")
 
     def test_the_picture_is_whole(self):
         rows = [report.worker_row(CASE, measured()), report.worker_row(dataclasses.replace(CASE, title="a < b", target=None), measured())]
         bars = [element for element in xml.etree.ElementTree.fromstring(plot.svg(rows, "a & b")).iter() if element.tag.endswith("rect")]
         self.assertEqual(len(bars), 1 + 2 * len(rows))
         plot.svg([], "none")
+
+
+class Limits(unittest.TestCase):
+    def test_a_part_is_put_beside_the_limits_of_its_dtype(self):
+        run = lambda name, **counters: {"run_name": name + "/real_time", "aggregate_name": "median", **counters}
+        measured = [run("limit_matrix/bf16", GFLOP=500.0), run("limit_matrix/fp32", GFLOP=250.0), run("limit_memory", GB=80.0),
+                    run("limit_exponential/bf16", Gexp=2.0), run("limit_communication", GB=5.0),
+                    run("attention/bf16", GFLOP=300.0, Gexp=0.5), run("linear/fp32", GFLOP=225.0),
+                    run("norm/fp32", GB=20.0), run("exchange_layer/ulysses", GB=2.0),
+                    run("norm/fp32", GB=1.0) | {"aggregate_name": "stddev"}]
+        rows = {row["part"]: row for row in limits.table({"benchmarks": measured})}
+        self.assertEqual(set(rows), {"attention", "linear", "norm", "exchange_layer (ulysses)"})
+        shares = {part: {limit: round(share[0], 6) for limit, share in row["shares"].items()} for part, row in rows.items()}
+        self.assertEqual(shares["attention"], {"matrix": 0.6, "exponential": 0.25})
+        self.assertEqual(shares["linear"], {"matrix": 0.9})
+        self.assertEqual(shares["norm"], {"memory": 0.25})
+        self.assertEqual(shares["exchange_layer (ulysses)"], {"communication": 0.4})
+        self.assertAlmostEqual(rows["attention"]["reached"], 0.85)
+        self.assertIn("85% of the time at its limits: matrix 60% (300 of 500 GFLOP/s)", limits.lines([rows["attention"]])[0])
 
 
 class Machines(unittest.TestCase):
