@@ -14,9 +14,9 @@ MemoryPlan plan_host_memory(const RunPlan& plan, const Checkpoint& checkpoint, c
                                                     pass_shape(r, checkpoint, at::kCPU).sequence,
                                                     {mesh.sp_rank(), mesh.sp});
   const LatentShape latents = latent_shape(r, checkpoint);
-  const TileLayout tiles = plan_tiles(r.vae_tile, latents.height, latents.width);
   share.encodes_text = share.joins_tiles = mesh.rank == 0;
-  share.decodes = !own_tiles(tiles, mesh).empty();
+  share.encoded = own_tiles(plan_encoder_tiles(r.vae_tile, r.height, r.width), mesh);
+  share.decoded = own_tiles(plan_tiles(r.vae_tile, latents.height, latents.width), mesh);
   return plan_shared_memory(checkpoint, r, plan.placement.threads, share);
 }
 
