@@ -35,12 +35,12 @@ Resident resident_parts(const std::vector<const Request*>& requests, const Check
   const Request& any = *requests.front();
   const int64_t bytes = element_bytes(any.dtype);
   Resident parts{.transformer = transformer_parameters(checkpoint.transformer) * bytes,
-                 .decoder = decoder_sizes(checkpoint, any, no_work()).weights * bytes};
+                 .decoder = decoder_sizes(checkpoint, any, Tile{}, no_work()).weights * bytes};
   const auto begins_with_pixels = [](const Request* r) { return r->input_frames() > 0; };
   const auto one = std::find_if(requests.begin(), requests.end(), begins_with_pixels);
   if (one != requests.end()) {
     parts.encoder =
-        encoder_sizes(checkpoint, **one, (*one)->input_frames(), no_work()).weights * bytes;
+        encoder_sizes(checkpoint, (*one)->input_frames(), Tile{}, no_work()).weights * bytes;
   }
   return parts;
 }

@@ -7,10 +7,10 @@
 
 #include "app/components.h"
 #include "app/console.h"
+#include "app/host_memory.h"
 #include "app/life.h"
 #include "app/ranks.h"
 #include "app/resolve.h"
-#include "core/pipeline/memory_plan.h"
 
 #include "app/resident.h"
 #include "core/base/errors.h"
@@ -50,7 +50,7 @@ struct Session {
   }
   // What this process needs of the host's memory.
   MemoryPlan host_plan(const RunPlan& plan) const {
-    return with_resident(plan_memory(checkpoint, plan.request, plan.placement.threads), resident);
+    return with_resident(plan_host_memory(plan, checkpoint, ranks.mesh()), resident);
   }
   void say(const std::vector<std::string>& notices) const {
     for (const std::string& text : notices) console.warn_once(text);

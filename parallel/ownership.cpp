@@ -108,4 +108,15 @@ std::vector<int> deal_tiles(std::span<const int64_t> areas, int ranks) {
   return owner;
 }
 
+std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh) {
+  std::vector<int64_t> areas;
+  for (const Tile& tile : layout.tiles) areas.push_back(tile.height * tile.width);
+  const std::vector<int> owners = deal_tiles(areas, mesh.world());
+  std::vector<Tile> own;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i] == mesh.rank) own.push_back(layout.tiles[i]);
+  }
+  return own;
+}
+
 }  // namespace cogvx

@@ -7,6 +7,8 @@
 #include "core/base/shapes.h"
 #include "core/ops/ops.h"
 #include "core/transformer/sequence_exchange.h"
+#include "core/vae/tiles.h"
+#include "parallel/mesh.h"
 
 // Who owns which units of work. Every function is pure and gives each unit exactly one owner; how
 // many ranks there are decides only who, never what a unit is. Shares are contiguous and as even as
@@ -49,5 +51,7 @@ int64_t common_rows(std::span<const AttentionRun> runs, RowRange owned);
 
 // VAE tiles, largest first, each to the rank with the least area so far: the owner of each tile.
 std::vector<int> deal_tiles(std::span<const int64_t> areas, int ranks);
+// Of a layout's tiles, dealt so to all ranks of a mesh, those of one.
+std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh);
 
 }  // namespace cogvx

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares cogvx-gen --plan with what runs on this machine report, for six settings: the demo model and random weights of
+"""Compares cogvx-gen --plan with what runs on this machine report, for these settings: the demo model and random weights of
 real geometry. Memory must be within 15 %, bytes moved and units exact, a step's time within 30 %; exit code 1 if not.
 python3's standard library only. Takes some minutes; time means little on a machine that is busy with other work.
 
@@ -21,6 +21,8 @@ SETTINGS = {
     "demo bf16, larger": dict(flags="--dtype bf16 --width 192 --height 128 --frames 33".split(), steps=(3, 23)),
     "demo, 1x2": dict(flags="--sp 2 --threads 1 --width 192 --height 128 --frames 33 --vae-tile 96x120".split(), steps=(3, 23)),
     "2b, 2 layers, bf16": dict(geometry="2b", flags="--width 480 --height 320 --frames 9".split(), steps=(1, 3)),
+    "2b, 2 layers, bf16, 1x2": dict(geometry="2b", flags="--sp 2 --threads 1 --width 720 --height 480 --frames 9".split(), steps=(1, 3)),
+    "5b, 1 layer, fp32, 1x4": dict(geometry="5b", layers=1, flags="--dtype fp32 --sp 4 --threads 1 --width 480 --height 320 --frames 9".split(), steps=(1, 3)),
     "5b, 2 layers, bf16, 2x1": dict(geometry="5b", flags="--cp 2 --threads 1 --width 320 --height 240 --frames 9".split(), steps=(1, 3)),
     "1.5-5b, 1 layer, bf16": dict(geometry="1.5-5b", layers=1, flags="--width 384 --height 256 --frames 17".split(), steps=(1, 3)),
 }

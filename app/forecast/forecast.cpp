@@ -8,11 +8,11 @@
 #include "app/continuation.h"
 #include "app/device_memory.h"
 #include "app/forecast/estimates.h"
+#include "app/host_memory.h"
 #include "app/memory_check.h"
 #include "core/base/errors.h"
 #include "core/schedule/scheduler.h"
 #include "core/vae/tiles.h"
-#include "parallel/device_share.h"
 #include "parallel/ownership.h"
 
 namespace cogvx::app {
@@ -49,21 +49,12 @@ void count_tiles(const Forecast& run, RankForecast& rank) {
 }
 
 void plan_rank_memory(const Forecast& run, RankForecast& rank) {
-  const Request& r = run.plan.request;
-  const Placement& placement = run.plan.placement;
-  if (placement.device == "cuda") {
+  if (run.plan.placement.device == "cuda") {
     const OffloadPlans plans = offload_plans(run.plan, run.checkpoint, rank.mesh);
     rank.device_none = plans.none;
     rank.device_sequential = plans.sequential;
   }
-  DeviceShare share = rank.mesh.sp == 1
-                          ? whole_share(run.checkpoint, r)
-                          : sequence_share(sequence_mode(placement.sp_mode),
-                                           pass_shape(r, run.checkpoint, at::kCPU).sequence,
-                                           {rank.mesh.sp_rank(), rank.mesh.sp});
-  share.encodes_text = share.joins_tiles = rank.mesh.rank == 0;
-  share.decodes = rank.decode_flops > 0;
-  rank.host = plan_shared_memory(run.checkpoint, r, placement.threads, share);
+  rank.host = plan_host_memory(run.plan, run.checkpoint, rank.mesh);
 }
 
 // How many texts are encoded.
@@ -164,17 +155,6 @@ at::Device device_of(const Placement& placement) {
 
 int64_t latent_elements(const LatentShape& shape) {
   return shape.frames * shape.channels * shape.height * shape.width;
-}
-
-std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh) {
-  std::vector<int64_t> areas;
-  for (const Tile& tile : layout.tiles) areas.push_back(tile.height * tile.width);
-  const std::vector<int> owners = deal_tiles(areas, mesh.world());
-  std::vector<Tile> own;
-  for (size_t i = 0; i < owners.size(); ++i) {
-    if (owners[i] == mesh.rank) own.push_back(layout.tiles[i]);
-  }
-  return own;
 }
 
 Forecast forecast(const Options& given) {

@@ -8,7 +8,6 @@
 #include "app/resolve.h"
 #include "core/pipeline/flop_count.h"
 #include "core/pipeline/unit_ledger.h"
-#include "core/vae/tiles.h"
 
 namespace cogvx::app {
 
@@ -56,8 +55,6 @@ Forecast forecast(const Options& options);
 // Of its tensors.
 at::Device device_of(const Placement& placement);
 int64_t latent_elements(const LatentShape& shape);
-// Of the tiles of a layout, those that a rank of the whole run owns.
-std::vector<Tile> own_tiles(const TileLayout& layout, const Mesh& mesh);
 
 // Fills in what a rank gives to others, by the calls that a run makes.
 void forecast_bytes(const Forecast& run, RankForecast& rank);

@@ -4,6 +4,7 @@
 #include "app/forecast/forecast.h"
 #include "core/pipeline/component_sizes.h"
 #include "core/vae/tiles.h"
+#include "parallel/ownership.h"
 #include "parallel/predicted_bytes.h"
 
 namespace cogvx::app {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 #include "core/base/memory.h"
@@ -25,16 +26,34 @@ void want_huge_pages(void* data, size_t size) {
   madvise(static_cast<char*>(data) + head, (size - head) / page * page, MADV_HUGEPAGE);
 }
 
+// What malloc gave stands before the data. posix_memalign would ask for more than it keeps: where a
+// block was there is no room for another of its size, and the heap grows holes.
+void free_block(void* data) {
+  if (data != nullptr) std::free(static_cast<void**>(data)[-1]);
+}
+
+void* new_block(size_t size) {
+  if (size == 0) return nullptr;
+  if (size > std::numeric_limits<size_t>::max() - kAlignment) throw std::bad_alloc();
+  void* block = std::malloc(size + kAlignment);
+  if (block == nullptr) throw std::bad_alloc();
+  // malloc's own alignment leaves room for a pointer.
+  static_assert(alignof(std::max_align_t) >= sizeof(void*));
+  const auto at = reinterpret_cast<std::uintptr_t>(block);
+  auto* data = static_cast<std::byte*>(block) + (kAlignment - at % kAlignment);
+  reinterpret_cast<void**>(data)[-1] = block;
+  return data;
+}
+
 class ThrowingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t size) override {
-    void* data = nullptr;
-    if (size > 0 && posix_memalign(&data, kAlignment, size) != 0) throw std::bad_alloc();
+    void* data = new_block(size);
     if (size >= static_cast<size_t>(kMappedBlockBytes) && !LoadingAllocations::any())
       want_huge_pages(data, size);
-    return {data, data, &std::free, c10::Device(c10::DeviceType::CPU)};
+    return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
   void copy_data(void* target, const void* source, size_t size) const override {
     default_copy_data(target, source, size);
   }

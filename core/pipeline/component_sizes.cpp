@@ -171,18 +171,15 @@ int64_t transformer_parameters(const TransformerConfig& config) {
   return parameters;
 }
 
-VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const VaeWork& work) {
-  const LatentShape latents = latent_shape(request, checkpoint);
-  const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
-  return walk_chunks(DecoderWalk(checkpoint.vae, largest_tile(layout), work),
-                     temporal_chunks(latents.decoded()));
+VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const Tile& tile,
+                       const VaeWork& work) {
+  return walk_chunks(DecoderWalk(checkpoint.vae, tile, work),
+                     temporal_chunks(latent_shape(request, checkpoint).decoded()));
 }
 
-VaeSizes encoder_sizes(const Checkpoint& checkpoint, const Request& request, int64_t frames,
+VaeSizes encoder_sizes(const Checkpoint& checkpoint, int64_t frames, const Tile& tile,
                        const VaeWork& work) {
-  const TileLayout layout = plan_encoder_tiles(request.vae_tile, request.height, request.width);
-  return walk_chunks(EncoderWalk(checkpoint.vae, largest_tile(layout), work),
-                     encoder_chunks(frames));
+  return walk_chunks(EncoderWalk(checkpoint.vae, tile, work), encoder_chunks(frames));
 }
 
 }  // namespace cogvx

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/pipeline/request.h"
+#include "core/vae/tiles.h"
 #include "core/weights/checkpoint.h"
 
 // Sizes that the plans of the host's memory and of a device's are made from.
@@ -25,11 +26,11 @@ struct VaeWork {
 // Elements.
 struct VaeSizes {
   int64_t weights = 0;
-  int64_t peak = 0;  // of a chunk of the largest tile, with what is kept for the next
+  int64_t peak = 0;  // of a chunk of a tile, with what is kept for the next
 };
-VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const VaeWork& work);
-// Of `frames` frames of the request's size.
-VaeSizes encoder_sizes(const Checkpoint& checkpoint, const Request& request, int64_t frames,
+VaeSizes decoder_sizes(const Checkpoint& checkpoint, const Request& request, const Tile& tile,
+                       const VaeWork& work);
+VaeSizes encoder_sizes(const Checkpoint& checkpoint, int64_t frames, const Tile& tile,
                        const VaeWork& work);
 
 }  // namespace cogvx

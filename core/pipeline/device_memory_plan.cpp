@@ -115,14 +115,15 @@ VaeWork device_work(const Checkpoint& checkpoint, int64_t bytes) {
 int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
                     const DeviceShare& share) {
   const int64_t bytes = element_bytes(request.dtype);
-  const VaeSizes sizes = decoder_sizes(checkpoint, request, device_work(checkpoint, bytes));
+  const LatentShape latents = latent_shape(request, checkpoint);
+  const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
+  const VaeSizes sizes = decoder_sizes(checkpoint, request, largest_tile(layout.tiles),
+                                       device_work(checkpoint, bytes));
   const int64_t beside = sizes.weights * bytes;
   if (!share.joins_tiles) return beside + sizes.peak * bytes;
-  const LatentShape latents = latent_shape(request, checkpoint);
   const int64_t line = decoded_frames(latents.decoded()) * kColours;
   const int64_t video = request.height * request.width * line;
   int64_t tiles = 0;
-  const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
   for (const Tile& tile : layout.tiles)
     tiles += tile.height * tile.width * kSpatialCompression * kSpatialCompression * line;
   // Tiles, rows of them and the whole; or the whole and its bytes.
@@ -135,9 +136,12 @@ int64_t plan_decode(const Checkpoint& checkpoint, const Request& request,
 DeviceShare whole_share(const Checkpoint& checkpoint, const Request& request) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t rows = joint_rows(request, checkpoint);
+  const LatentShape latents = latent_shape(request, checkpoint);
   return {.rows = rows,
           .heads = c.num_attention_heads,
-          .exchange_bytes = 4 * rows * c.width() * element_bytes(request.dtype)};
+          .exchange_bytes = 4 * rows * c.width() * element_bytes(request.dtype),
+          .encoded = plan_encoder_tiles(request.vae_tile, request.height, request.width).tiles,
+          .decoded = plan_tiles(request.vae_tile, latents.height, latents.width).tiles};
 }
 
 MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& request,
@@ -153,7 +157,9 @@ MemoryPlan plan_device_memory(const Checkpoint& checkpoint, const Request& reque
 int64_t plan_device_encode_video(const Checkpoint& checkpoint, const Request& request,
                                  int64_t frames, const DeviceShare& share) {
   const int64_t bytes = element_bytes(request.dtype);
-  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, device_work(checkpoint, bytes));
+  const TileLayout layout = plan_encoder_tiles(request.vae_tile, request.height, request.width);
+  const VaeSizes sizes =
+      encoder_sizes(checkpoint, frames, largest_tile(layout.tiles), device_work(checkpoint, bytes));
   return share.held_bytes + (sizes.weights + sizes.peak) * bytes;
 }
 

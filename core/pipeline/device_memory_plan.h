@@ -1,6 +1,9 @@
 #pragma once
 
+#include <vector>
+
 #include "core/pipeline/memory_plan.h"
+#include "core/vae/tiles.h"
 
 namespace cogvx {
 
@@ -14,7 +17,8 @@ struct DeviceShare {
   int64_t heads = 0;           // that it attends
   int64_t exchange_bytes = 0;  // buffers of its sequence exchange, while it denoises
   bool encodes_text = true;
-  bool decodes = true;  // a tile or more
+  std::vector<Tile> encoded{};  // tiles of the input and of the result
+  std::vector<Tile> decoded{};
   bool joins_tiles = true;
   int64_t checked_rows = 0;       // for which kernels are checked first
   int64_t attention_streams = 1;  // on which heads are attended side by side

@@ -12,10 +12,11 @@
 namespace cogvx {
 namespace {
 
-// The program with libtorch's touched pages, and for linear layers what its libraries generate and
-// keep to compute with.
+// The program with libtorch's touched pages.
 constexpr int64_t kProgramBytes = 162'000'000;
-constexpr int64_t kLinearBytes = kProgramBytes + 10'000'000;
+// Code that libtorch's libraries generate for the text encoder's matrix products, and what they
+// keep of it.
+constexpr int64_t kTextLeavesBytes = 10'000'000;
 // What a thread has of its own: a tile of sums, its stack, its heap.
 constexpr int64_t kThreadBytes = 256 << 10;
 constexpr int64_t kFp32Bytes = 4;
@@ -35,6 +36,10 @@ int64_t arriving_among_others(int64_t elements, int64_t stored, int64_t computed
          arriving_bytes(elements, stored, computed);
 }
 
+int64_t program_bytes(const DeviceShare& share) {
+  return kProgramBytes + (share.encodes_text ? kTextLeavesBytes : 0);
+}
+
 int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
   const T5Config& c = checkpoint.text_encoder;
   const int64_t bytes = element_bytes(request.dtype);
@@ -50,35 +55,42 @@ int64_t plan_text(const Checkpoint& checkpoint, const Request& request) {
          std::max(embedding, layer + arriving_among_others(largest, stored, bytes)) + bias + states;
 }
 
+// Of one forward pass, beside weights and exchange.
+int64_t pass_bytes(const Checkpoint& checkpoint, const Request& request, const DeviceShare& share) {
+  const TransformerConfig& c = checkpoint.transformer;
+  const int64_t width = c.width() * element_bytes(request.dtype);
+  const PatchGrid grid = video_grid(request, checkpoint);
+  const int64_t rotary = c.use_rotary_positional_embeddings
+                             ? 2 * grid.tokens() * c.attention_head_dim * kFp32Bytes
+                             : 0;
+  // A table of the whole video, of which own rows stay.
+  const bool sincos = added_positions(c, grid) == AddedPositions::kSincos;
+  const int64_t table = sincos ? grid.tokens() * width : 0;
+  const int64_t positions = sincos ? std::min(share.rows, grid.tokens()) * width : 0;
+  // Residual stream 1, and the wider of norm 1 + qkv 3 and norm 1 + feed-forward 4.
+  constexpr int64_t kActivationWidths = 6, kQkvWidths = 3;
+  const int64_t one = share.rows * width;
+  // On the heap, q, k and v leave a place that is too narrow for the feed-forward.
+  const int64_t left = kQkvWidths * one < kMappedBlockBytes ? kQkvWidths * one : 0;
+  constexpr int64_t kLatentCopies = 12;
+  const LatentShape latents = latent_shape(request, checkpoint);
+  return rotary + positions + std::max(table, kActivationWidths * one + left) +
+         kLatentCopies * latents.frames * latents.channels * latents.height * latents.width *
+             kFp32Bytes;
+}
+
 int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
                      const DeviceShare& share) {
   const TransformerConfig& c = checkpoint.transformer;
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
-  const LatentShape latents = latent_shape(request, checkpoint);
-  const int64_t rows = joint_rows(request, checkpoint);
-  const int64_t video = rows - request.max_text_tokens;
   const int64_t weights = transformer_parameters(c) * bytes;
   // q, k and v and the three stacked; or one feed-forward matrix.
   const int64_t stored = stored_bytes(checkpoint);
   const int64_t stacking = std::max(arriving_bytes(3 * d * d, stored, bytes) + 3 * d * d * bytes,
                                     arriving_among_others(4 * d * d, stored, bytes));
-  // Residual stream 1, and the wider of qkv + norm 4 and feed-forward 4 + 1. What is too small to
-  // be mapped on its own leaves holes in the heap, measured to be nearly as much again.
-  constexpr int64_t kActivationWidths = 6, kHoleWidths = 9;
-  const int64_t one = share.rows * d * bytes;
-  const int64_t holes = one < kMappedBlockBytes ? kHoleWidths * one : 0;
-  const int64_t rotary =
-      c.use_rotary_positional_embeddings ? 2 * video * c.attention_head_dim * kFp32Bytes : 0;
-  const bool sincos =
-      added_positions(c, video_grid(request, checkpoint)) == AddedPositions::kSincos;
-  const int64_t positions = rotary + (sincos ? std::min(share.rows, video) * d * bytes : 0);
-  const int64_t latent_elements =
-      latents.frames * latents.channels * latents.height * latents.width;
-  constexpr int64_t kLatentCopies = 12;
-  const int64_t step = kActivationWidths * one + holes + share.exchange_bytes + positions +
-                       kLatentCopies * latent_elements * kFp32Bytes;
-  return kLinearBytes + weights + std::max(stacking, step);
+  const int64_t step = share.exchange_bytes + pass_bytes(checkpoint, request, share);
+  return program_bytes(share) + weights + std::max(stacking, step);
 }
 
 VaeWork host_work() {
@@ -87,36 +99,50 @@ VaeWork host_work() {
           .norm = [](int64_t, int64_t) { return int64_t{0}; }};
 }
 
-// The decoder with the largest tile in work.
-int64_t tile_bytes(const Checkpoint& checkpoint, const Request& request, int threads) {
-  const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work());
-  return (sizes.weights + sizes.peak) * element_bytes(request.dtype) + threads * kThreadBytes;
+int64_t positions_of(const std::vector<Tile>& tiles) {
+  int64_t positions = 0;
+  for (const Tile& tile : tiles) positions += tile.height * tile.width;
+  return positions;
 }
 
+// Every process has the decoder; the tiles that it has decoded stay until the first has all of
+// them.
 int64_t plan_decode(const Checkpoint& checkpoint, const Request& request, int threads,
                     const DeviceShare& share) {
-  if (!share.decodes) {
-    const VaeSizes sizes = decoder_sizes(checkpoint, request, host_work());
-    return kProgramBytes + sizes.weights * element_bytes(request.dtype);
-  }
-  const int64_t program = kProgramBytes + tile_bytes(checkpoint, request, threads);
-  if (!share.joins_tiles) return program;
   const int64_t bytes = element_bytes(request.dtype);
   const LatentShape latents = latent_shape(request, checkpoint);
   const TileLayout layout = plan_tiles(request.vae_tile, latents.height, latents.width);
-  int64_t tile_pixels = 0;
-  for (const Tile& tile : layout.tiles) tile_pixels += tile.height * tile.width * 64;
-  const int64_t frames = decoded_frames(latents.decoded());
-  // Decoded tiles, once more while they are joined, and the RGB bytes.
-  const int64_t output =
-      tile_pixels * frames * 3 * bytes + request.height * request.width * frames * 3 * (bytes + 1);
-  return program + output;
+  const VaeSizes sizes =
+      decoder_sizes(checkpoint, request, largest_tile(share.decoded), host_work());
+  const int64_t base = program_bytes(share) + sizes.weights * bytes + threads * kThreadBytes;
+  const int64_t work = sizes.peak * bytes;
+  const int64_t line = kColours * decoded_frames(latents.decoded());
+  constexpr int64_t kPixels = kSpatialCompression * kSpatialCompression;
+  const auto decoded = [&](const std::vector<Tile>& tiles) {
+    return kPixels * positions_of(tiles) * line * bytes;
+  };
+  const int64_t own = decoded(share.decoded), all = decoded(layout.tiles);
+  if (!share.joins_tiles) return base + work + own;
+  const int64_t pixels = request.height * request.width * line;
+  // What comes from others lies in a copy too; tiles, rows of them and the whole; that and its
+  // bytes.
+  const int64_t gathered = own + 2 * (all - own);
+  const int64_t joined = layout.tiles.size() > 1 ? all + 2 * pixels * bytes : 0;
+  return base + std::max({work + all, gathered, joined, pixels * (bytes + 1)});
 }
 
-// All processes encode.
-int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int threads) {
+// Every process has the pixels, as bytes and in the compute dtype, and a tile of them.
+int64_t plan_encode(const Checkpoint& checkpoint, const Request& request, int threads,
+                    const DeviceShare& share) {
   const int64_t frames = request.input_frames();
-  return frames == 0 ? 0 : plan_encode_video(checkpoint, request, frames, threads);
+  if (frames == 0) return 0;
+  const int64_t bytes = element_bytes(request.dtype);
+  const Tile tile = largest_tile(share.encoded);
+  const VaeSizes sizes = encoder_sizes(checkpoint, frames, tile, host_work());
+  const int64_t chunk = kColours * encoder_chunks(frames)[0].size() * tile.height * tile.width;
+  const int64_t pixels = kColours * frames * request.height * request.width;
+  return program_bytes(share) + threads * kThreadBytes +
+         (sizes.weights + sizes.peak + chunk + pixels) * bytes + pixels;
 }
 
 }  // namespace
@@ -124,7 +150,7 @@ int64_t plan_input(const Checkpoint& checkpoint, const Request& request, int thr
 MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& request, int threads,
                               const DeviceShare& share) {
   return {.encode_text = share.encodes_text ? plan_text(checkpoint, request) : 0,
-          .encode_video = plan_input(checkpoint, request, threads),
+          .encode_video = plan_encode(checkpoint, request, threads, share),
           .denoise = plan_denoise(checkpoint, request, share),
           .decode = plan_decode(checkpoint, request, threads, share)};
 }
@@ -134,24 +160,16 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const Request& request, int
 }
 
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads) {
+  DeviceShare share = whole_share(checkpoint, request);
+  share.encodes_text = share.joins_tiles = false;
+  share.encoded = {largest_tile(share.encoded)};
+  share.decoded = {largest_tile(share.decoded)};
   const int64_t weights =
       transformer_parameters(checkpoint.transformer) * element_bytes(request.dtype);
   return {.encode_text = kProgramBytes,
-          .encode_video = plan_input(checkpoint, request, threads),
-          .denoise = kLinearBytes + weights,
-          .decode = kProgramBytes + tile_bytes(checkpoint, request, threads)};
-}
-
-int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
-                          int threads) {
-  const VaeSizes sizes = encoder_sizes(checkpoint, request, frames, host_work());
-  const int64_t bytes = element_bytes(request.dtype);
-  const Tile tile =
-      largest_tile(plan_encoder_tiles(request.vae_tile, request.height, request.width));
-  const int64_t chunk = encoder_chunks(frames)[0].size() * tile.height * tile.width;
-  const int64_t pixels = frames * request.height * request.width;
-  return kProgramBytes + threads * kThreadBytes +
-         (sizes.weights + sizes.peak + kColours * (chunk + pixels)) * bytes + kColours * pixels;
+          .encode_video = plan_encode(checkpoint, request, threads, share),
+          .denoise = kProgramBytes + weights,
+          .decode = plan_decode(checkpoint, request, threads, share)};
 }
 
 }  // namespace cogvx

@@ -25,9 +25,4 @@ MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& reque
 // What every further process that shares the run needs at least: activations are shared out, the
 // program, the weights and a tile's are not.
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads);
-// The same of encoding an image or a video of so many frames of the request's size, for every
-// process: all have the pixels, as bytes and in the compute dtype, and the largest tile in work.
-int64_t plan_encode_video(const Checkpoint& checkpoint, const Request& request, int64_t frames,
-                          int threads);
-
 }  // namespace cogvx

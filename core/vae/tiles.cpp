@@ -95,10 +95,11 @@ TileLayout plan_encoder_tiles(TileSize tile, int64_t height, int64_t width) {
   return lay_out(tile, in_latents(tile), height, width);
 }
 
-Tile largest_tile(const TileLayout& layout) {
-  return *std::max_element(
-      layout.tiles.begin(), layout.tiles.end(),
+Tile largest_tile(const std::vector<Tile>& tiles) {
+  const auto largest = std::max_element(
+      tiles.begin(), tiles.end(),
       [](const Tile& a, const Tile& b) { return a.height * a.width < b.height * b.width; });
+  return largest == tiles.end() ? Tile{} : *largest;
 }
 
 std::vector<RowRange> temporal_chunks(int64_t latent_frames) {

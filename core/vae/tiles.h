@@ -40,8 +40,8 @@ TileSize default_tile(const VaeConfig& config);
 TileLayout plan_tiles(TileSize tile, int64_t latent_height, int64_t latent_width);
 // To encode, from the size in pixels; the same otherwise.
 TileLayout plan_encoder_tiles(TileSize tile, int64_t height, int64_t width);
-// The tile with the most in it.
-Tile largest_tile(const TileLayout& layout);
+// The tile with the most in it; an empty one where there is none.
+Tile largest_tile(const std::vector<Tile>& tiles);
 // Frames of each temporal chunk: two latent frames each, the first takes an odd one too.
 std::vector<RowRange> temporal_chunks(int64_t latent_frames);
 // The same to encode: eight frames each, and the first takes what is left over.

@@ -100,6 +100,15 @@ void expect_units_and_bytes(const json& plan, const json& run) {
   }
 }
 
+// A process's own prediction is that of its share, as the plan's.
+void expect_predictions(const json& plan, const json& run) {
+  for (size_t rank = 0; rank < plan.at("ranks").size(); ++rank) {
+    const json& planned = plan.at("ranks")[rank].at("predicted_memory_bytes");
+    for (const auto& [stage, predicted] : run.at("predicted_memory_bytes")[rank].items())
+      EXPECT_EQ(predicted, planned.at(stage)) << stage << " of rank " << rank;
+  }
+}
+
 void expect_peaks(const json& plan, const json& run) {
   for (size_t rank = 0; rank < plan.at("ranks").size(); ++rank) {
     for (const auto& [stage, predicted] :
@@ -123,6 +132,7 @@ TEST_P(Plan, SaysTheUnitsBytesAndPeaksThatTheRunReports) {
   }
   EXPECT_EQ(asked_for, made);
   EXPECT_EQ(plan.at("placement"), run.at("placement"));
+  expect_predictions(plan, run);
 // Under sanitizers memory says nothing.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   expect_peaks(plan, run);

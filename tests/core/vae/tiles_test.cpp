@@ -103,7 +103,7 @@ TEST(PlanTiles, EncodingCutsPixelsWhereDecodingCutsTheirLatents) {
   const TileLayout trained = plan_encoder_tiles({240, 360}, 480, 720);
   EXPECT_EQ(trained.blend_height, 5);
   EXPECT_EQ(trained.blend_width, 9);
-  EXPECT_EQ(largest_tile(trained).height, 240);
+  EXPECT_EQ(largest_tile(trained.tiles).height, 240);
 }
 
 TEST(PlanTiles, NoLargerThanATileIsOnePiece) {
