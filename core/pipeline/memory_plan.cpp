@@ -79,10 +79,11 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
   const int64_t weights = transformer_parameters(c) * bytes;
-  // The stacked q, k, v: three tensors, stacked, next to packed ones; or one feed-forward matrix.
-  const int64_t stacking =
-      std::max(conversion_bytes(d * d, stored_bytes(checkpoint), bytes) + 5 * d * d * bytes,
-               conversion_bytes(4 * d * d, stored_bytes(checkpoint), bytes));
+  // Of the last feed-forward matrix: what it is converted from before it is packed, or that beside
+  // the packed one. All else lies packed then.
+  const int64_t matrix = 4 * d * d;
+  const int64_t stacking = std::max(
+      conversion_bytes(matrix, stored_bytes(checkpoint), bytes) - matrix * bytes, matrix * bytes);
   const int64_t step = share.exchange_bytes + pass_bytes(checkpoint, request, share);
   return program_bytes(share) + weights + std::max(stacking, step);
 }
