@@ -85,12 +85,10 @@ int64_t plan_denoise(const Checkpoint& checkpoint, const Request& request,
   const int64_t bytes = element_bytes(request.dtype);
   const int64_t d = c.width();
   const int64_t weights = transformer_parameters(c) * bytes;
-  // q, k and v and the three stacked; or one feed-forward matrix.
-  const int64_t stored = stored_bytes(checkpoint);
-  const int64_t stacking = std::max(arriving_bytes(3 * d * d, stored, bytes) + 3 * d * d * bytes,
-                                    arriving_among_others(4 * d * d, stored, bytes));
+  // The last feed-forward matrix on its way in; all else lies packed then.
+  const int64_t arriving = arriving_bytes(4 * d * d, stored_bytes(checkpoint), bytes);
   const int64_t step = share.exchange_bytes + pass_bytes(checkpoint, request, share);
-  return program_bytes(share) + weights + std::max(stacking, step);
+  return program_bytes(share) + weights + std::max(arriving, step);
 }
 
 VaeWork host_work() {
