@@ -26,8 +26,9 @@ void want_huge_pages(void* data, size_t size) {
   madvise(static_cast<char*>(data) + head, (size - head) / page * page, MADV_HUGEPAGE);
 }
 
-// What malloc gave stands before the data. posix_memalign would ask for more than it keeps: where a
-// block was there is no room for another of its size, and the heap grows holes.
+// The block's own address stands before the data. For an alignment beyond malloc's posix_memalign
+// asks for more than it keeps: where a block was there is no room for another of its size, and the
+// heap grows holes. (Tests take memory away at posix_memalign, where only tensors come by.)
 void free_block(void* data) {
   if (data != nullptr) std::free(static_cast<void**>(data)[-1]);
 }
@@ -35,10 +36,11 @@ void free_block(void* data) {
 void* new_block(size_t size) {
   if (size == 0) return nullptr;
   if (size > std::numeric_limits<size_t>::max() - kAlignment) throw std::bad_alloc();
-  void* block = std::malloc(size + kAlignment);
-  if (block == nullptr) throw std::bad_alloc();
-  // malloc's own alignment leaves room for a pointer.
-  static_assert(alignof(std::max_align_t) >= sizeof(void*));
+  // Leaves room for a pointer.
+  constexpr size_t kOfMalloc = alignof(std::max_align_t);
+  static_assert(kOfMalloc >= sizeof(void*));
+  void* block = nullptr;
+  if (posix_memalign(&block, kOfMalloc, size + kAlignment) != 0) throw std::bad_alloc();
   const auto at = reinterpret_cast<std::uintptr_t>(block);
   auto* data = static_cast<std::byte*>(block) + (kAlignment - at % kAlignment);
   reinterpret_cast<void**>(data)[-1] = block;
