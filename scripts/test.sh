@@ -2,10 +2,10 @@
 # Sets up, builds, checks and tests; ends with ctest's summary and its exit code. Run again, it does only what changed.
 #   scripts/test.sh [--all] [--label unit|golden|cli|fuzz] [--sanitize address|thread] [--build-dir D] [--werror]
 #                   [--rehearse] [-- CMAKE ARGUMENT...]
-#   --all       also what is too long for CI: the tests of equal bytes with every set of CPU kernels, AddressSanitizer and
-#               UBSan, ThreadSanitizer, the benchmarks build, the CUDA plugins for every GPU, cogvx-compare's pages in a
-#               browser, the tarball in a bare chroot (as root), --rehearse, and ten minutes instead of half a one for each
-#               fuzz target
+#   --all       also what is too long for CI: the tests of equal bytes and of diffusers' outputs with every other set of kernels
+#               this CPU has, AddressSanitizer and UBSan, ThreadSanitizer, the benchmarks build, the CUDA plugins for every
+#               GPU, cogvx-compare's pages in a browser, the tarball in a bare chroot (as root), --rehearse, and ten minutes
+#               instead of half a one for each fuzz target
 #   --sanitize  builds in build-address or build-thread; without --label it runs what is worth running there
 #   --werror    compiler warnings are errors; so too where CI is set
 #   --rehearse  also scripts/gpu_check.sh --no-gpu, as CI does
@@ -126,27 +126,28 @@ extra() {  # title, command...: one line with its result; what it said stays in 
 
 sanitize_all() { sanitizer_build "$1" "build-$1"; sanitizer_tests "$1" "build-$1"; }
 
-# What ctest runs with this CPU's best kernels, with the others; see tests/CMakeLists.txt for which tests.
-hash_on_every_path() {
+# With this CPU's best kernels ctest runs all tests; with the others those of equal bytes (the label hash, see
+# tests/CMakeLists.txt) and those of diffusers' outputs.
+other_kernels() {
   local path paths best
   paths=$(COGVX_CPU_PATH='?' "$build/app/cogvx-gen" --doctor 2>&1 | sed -n 's/.*this CPU has //p') || true
-  [ -n "$paths" ] || die "'$build/app/cogvx-gen' does not say which CPU paths there are"
+  [ -n "$paths" ] || die "'$build/app/cogvx-gen' does not say which kernels this CPU has"
   best=${paths##*, }
   for path in plain avx2 avx512; do
     if [ "$path" = "$best" ]; then
-      echo "hash-$path: skipped: these are this CPU's best kernels, which the other tests run with"
+      echo "kernels-$path: skipped: they are this CPU's best, with which all tests run"
     elif [[ ", $paths," == *", $path,"* ]]; then
-      extra "hash-$path (tests of equal bytes with the $path kernels)" hash_tests "$path"
+      extra "kernels-$path (equal bytes and diffusers' outputs with the $path kernels)" with_kernels "$path"
     else
-      echo "hash-$path: skipped: this CPU has $paths"
+      echo "kernels-$path: skipped: this CPU has $paths"
     fi
   done
 }
 
-hash_tests() { COGVX_CPU_PATH=$1 run_ctest "$build" -L '^hash$'; }
+with_kernels() { COGVX_CPU_PATH=$1 run_ctest "$build" -L '^(hash|golden)$'; }
 
 run_extras() {
-  hash_on_every_path
+  other_kernels
   extra "asan (AddressSanitizer and UBSan, unit, golden and cli tests)" sanitize_all address
   extra "tsan (ThreadSanitizer, tests of threads)" sanitize_all thread
   if [ -e tests/bench/CMakeLists.txt ]; then
