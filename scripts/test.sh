@@ -185,7 +185,7 @@ with_phases() {
     $1 ~ /^(unit|golden|cli|fuzz)$/ && $2 == "=" { seconds[$1] = $3 / jobs }
     END {
       printf "\nphases and their budgets\n%s", phases
-      printf "%-24s %5.0f s of 6 min\n", "unit and golden tests", seconds["unit"] + seconds["golden"]
+      printf "%-24s %5.0f s of 8 min\n", "unit and golden tests", seconds["unit"] + seconds["golden"]
       printf "%-24s %5.0f s of 12 min\n", "source checks, cli tests", checks + seconds["cli"]
       printf "%-24s %5.0f s of %d min\n\n%s", "fuzz", seconds["fuzz"], fuzz_minutes, summary
     }'

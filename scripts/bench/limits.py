@@ -61,7 +61,7 @@ def lines(rows):
 def main():
     program, out = sys.argv[1:]
     result = subprocess.run(
-        [program, f"--benchmark_repetitions={REPETITIONS}", "--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.2s",
+        [program, f"--benchmark_repetitions={REPETITIONS}", "--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.2",
          "--benchmark_enable_random_interleaving=true", "--benchmark_format=json"], stdout=subprocess.PIPE, text=True)
     if result.returncode != 0:
         sys.exit(f"bench: {program} ended with {result.returncode}")
