@@ -35,17 +35,23 @@ int64_t packed_offset(const ConvWeights& w, int64_t column) {
   return column * packed_in<T>(w) * w.kernel.taps();
 }
 
+// Channels that are packed together: what is read of them for one tap is in the cache for the
+// next, and what is written lies in a row.
+constexpr int64_t kPackedRun = 16;
+
 template <typename T>
 void pack_block(const at::Tensor& weight, const ConvWeights& w, int64_t column, T* to) {
   const int64_t taps = w.kernel.taps();
   const int64_t columns = std::min(kTileColumns, w.out - column);
   const int64_t padded = padded_columns(columns);
   const T* from = data<T>(weight) + column * w.in * taps;
-  for (int64_t k = 0; k < w.in; ++k) {
-    T* row = to + k / kPack<T> * kPack<T> * padded + k % kPack<T>;
-    for (int64_t j = 0; j < columns; ++j) {
-      for (int64_t tap = 0; tap < taps; ++tap)
-        row[tap * packed_in<T>(w) * padded + j * kPack<T>] = from[(j * w.in + k) * taps + tap];
+  for (int64_t run = 0; run < w.in; run += kPackedRun) {
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      for (int64_t k = run; k < std::min(run + kPackedRun, w.in); ++k) {
+        const T* numbers = from + k * taps + tap;
+        T* row = to + (tap * packed_in<T>(w) + k / kPack<T> * kPack<T>)*padded + k % kPack<T>;
+        for (int64_t j = 0; j < columns; ++j) row[j * kPack<T>] = numbers[j * w.in * taps];
+      }
     }
   }
 }
