@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <benchmark/benchmark.h>
 
+#include "core/base/allocator.h"
 #include "core/base/thread_pool.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "tests/bench/bench_case.h"
@@ -13,6 +14,8 @@
 namespace cogvx::bench {
 
 struct MicroOps {
+  MicroOps() { install_allocator(); }  // as cogvx-gen does
+
   ThreadPool pool{1};
   CpuOps cpu{pool, test::cpu_path()};
   Ops& ops = cpu;
