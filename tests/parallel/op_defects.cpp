@@ -112,6 +112,20 @@ class SumsInParts final : public WithRawWeights {
   Parts parts_;
 };
 
+// A run at a time: attend(q_nE, head_3NE) -> out_nE.
+void attend_runs(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
+                 at::Tensor& out_HNE,
+                 const std::function<at::Tensor(const at::Tensor&, const at::Tensor&)>& attend) {
+  for (const AttentionRun& run : runs) {
+    const int64_t begin = run.tile_begin * kBlockRows;
+    const int64_t count = std::min(qkv_H3NE.size(2), run.tile_end * kBlockRows) - begin;
+    const at::Tensor head_3NE = qkv_H3NE[run.head];
+    out_HNE[run.head]
+        .narrow(0, begin, count)
+        .copy_(attend(head_3NE[0].narrow(0, begin, count), head_3NE));
+  }
+}
+
 // Attention whose keys are cut into parts that are merged at the end (split-KV), the more the fewer
 // heads the call has.
 class KeysInPartsByHeads final : public PassingOps {
@@ -119,16 +133,11 @@ class KeysInPartsByHeads final : public PassingOps {
   using PassingOps::PassingOps;
   void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
                  at::Tensor& out_HNE) override {
-    const int64_t rows = qkv_H3NE.size(2);
-    for (const AttentionRun& run : runs) {
-      const int64_t begin = run.tile_begin * kBlockRows;
-      const int64_t count = std::min(rows, run.tile_end * kBlockRows) - begin;
-      const at::Tensor head_3NE = qkv_H3NE[run.head];
-      const int64_t parts = std::max<int64_t>(1, kPartsOfAll / qkv_H3NE.size(0));
-      out_HNE[run.head]
-          .narrow(0, begin, count)
-          .copy_(attend(head_3NE[0].narrow(0, begin, count), head_3NE, ceil_div(rows, parts)));
-    }
+    const int64_t parts = std::max<int64_t>(1, kPartsOfAll / qkv_H3NE.size(0));
+    const int64_t step = ceil_div(qkv_H3NE.size(2), parts);
+    attend_runs(qkv_H3NE, runs, out_HNE, [&](const at::Tensor& q_nE, const at::Tensor& head_3NE) {
+      return attend(q_nE, head_3NE, step);
+    });
   }
 
  private:
@@ -179,17 +188,11 @@ class OtherKernel final : public PassingOps {
   using PassingOps::PassingOps;
   void attention(const at::Tensor& qkv_H3NE, std::span<const AttentionRun> runs,
                  at::Tensor& out_HNE) override {
-    const int64_t rows = qkv_H3NE.size(2);
-    for (const AttentionRun& run : runs) {
-      const int64_t begin = run.tile_begin * kBlockRows;
-      const int64_t end = std::min(rows, run.tile_end * kBlockRows);
-      const at::Tensor head = qkv_H3NE[run.head];
-      const at::Tensor scores = at::matmul(head[0].narrow(0, begin, end - begin), head[1].t()) /
-                                std::sqrt(static_cast<double>(head.size(2)));
-      out_HNE[run.head]
-          .narrow(0, begin, end - begin)
-          .copy_(at::matmul(at::softmax(scores, 1), head[2]));
-    }
+    attend_runs(qkv_H3NE, runs, out_HNE, [](const at::Tensor& q_nE, const at::Tensor& head_3NE) {
+      const at::Tensor scores_nN =
+          at::matmul(q_nE, head_3NE[1].t()) / std::sqrt(static_cast<double>(q_nE.size(1)));
+      return at::matmul(at::softmax(scores_nN, 1), head_3NE[2]);
+    });
   }
 };
 
