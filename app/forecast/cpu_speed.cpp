@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/engine.h"
+#include "core/base/memory.h"
 #include "core/ops/cpu/cpu_ops.h"
 #include "core/transformer/transformer.h"
 #include "core/vae/causal.h"
@@ -142,6 +143,8 @@ double convolution_flops(const VaeConfig& vae, at::ScalarType dtype, Ops& ops) {
 
 CpuSpeed measure_cpu(const Checkpoint& checkpoint, const CpuLoad& load) {
   const TransformerConfig& c = checkpoint.transformer;
+  // From then on small results reuse each other's memory, as in a run that has loaded its weights.
+  { const LoadingAllocations loaded; }
   // Beyond the cores, threads only take turns.
   const int threads = std::min(load.threads * load.processes, available_cores());
   ThreadPool pool(threads);
