@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
+#include "app/host_memory.h"
 #include "app/memory_check.h"
-#include "app/ranks.h"
-#include "parallel/device_share.h"
 
 namespace cogvx::app {
 namespace {
@@ -40,12 +39,7 @@ std::string need_text(const Peak& peak, const std::string& offload) {
 
 DeviceShare device_share(const Checkpoint& checkpoint, const Request& request,
                          const Placement& placement, const Mesh& mesh) {
-  const SequenceMode mode = sequence_mode(placement.sp_mode);
-  DeviceShare share =
-      mesh.sp == 1 ? whole_share(checkpoint, request)
-                   : sequence_share(mode, pass_shape(request, checkpoint, at::kCUDA).sequence,
-                                    {mesh.sp_rank(), mesh.sp});
-  share.encodes_text = share.joins_tiles = mesh.rank == 0;
+  DeviceShare share = own_share(checkpoint, request, placement, mesh);
   share.checked_rows = joint_rows(request, checkpoint);
   share.attention_streams = kAttentionStreams;
   share.held_bytes = kHeldBytes;

@@ -149,10 +149,6 @@ void judge_memory(Forecast& run) {
 
 }  // namespace
 
-at::Device device_of(const Placement& placement) {
-  return placement.device == "cuda" ? at::kCUDA : at::kCPU;
-}
-
 int64_t latent_elements(const LatentShape& shape) {
   return shape.frames * shape.channels * shape.height * shape.width;
 }

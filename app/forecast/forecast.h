@@ -52,8 +52,6 @@ struct Forecast {
 // `resolve` and `read_continuation` do.
 Forecast forecast(const Options& options);
 
-// Of its tensors.
-at::Device device_of(const Placement& placement);
 int64_t latent_elements(const LatentShape& shape);
 
 // Fills in what a rank gives to others, by the calls that a run makes.

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "app/forecast/forecast.h"
+#include "app/host_memory.h"
 #include "core/pipeline/component_sizes.h"
 #include "core/vae/tiles.h"
 #include "parallel/ownership.h"

@@ -25,4 +25,5 @@ MemoryPlan plan_shared_memory(const Checkpoint& checkpoint, const Request& reque
 // What every further process that shares the run needs at least: activations are shared out, the
 // program, the weights and a tile's are not.
 MemoryPlan plan_helper_memory(const Checkpoint& checkpoint, const Request& request, int threads);
+
 }  // namespace cogvx

@@ -38,7 +38,8 @@ class Tools:
 
 def parse():
     parser = argparse.ArgumentParser(prog="bench.sh", description="Ours beside diffusers, SDPA and brgemm, by turns.",
-                                     epilog="bench.sh --micro [GOOGLE BENCHMARK ARGUMENT...] times single operations of ours instead.")
+                                     epilog="bench.sh --micro [GOOGLE BENCHMARK ARGUMENT...] times single operations of ours instead, "
+                                            "--limits puts each beside what limits it.")
     parser.add_argument("--only", nargs="+", metavar="CASE", default=[])
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds that count, instead of a case's own number")
     parser.add_argument("--threads", type=int, metavar="N", help="of both sides, instead of a case's own number")

@@ -5,12 +5,12 @@ import pathlib
 import subprocess
 import sys
 
-# A limit: its counter in a part's benchmark, and the benchmark that measures it (by dtype where it depends on it).
+# A limit: its counter in a part's benchmark, the benchmark that measures it (by dtype where it depends on it), its unit.
 LIMITS = {
-    "matrix": ("GFLOP", "limit_matrix/{dtype}"),
-    "exponential": ("Gexp", "limit_exponential/{dtype}"),
-    "memory": ("GB", "limit_memory"),
-    "communication": ("GB", "limit_communication"),
+    "matrix": ("GFLOP", "limit_matrix/{dtype}", "GFLOP/s"),
+    "exponential": ("Gexp", "limit_exponential/{dtype}", "G/s"),
+    "memory": ("GB", "limit_memory", "GB/s"),
+    "communication": ("GB", "limit_communication", "GB/s"),
 }
 # Of these the bytes go to another process.
 COMMUNICATION = ("exchange_layer",)
@@ -30,7 +30,7 @@ def limits_of(name, counters):
 
 
 def table(report):
-    """(head, rows): each part's share of its time that each of its limits accounts for, their sum, and the rest."""
+    """A row for each part: by limit the share of its time that this limit accounts for, its rate and the limit's; their sum."""
     measured = rates(report)
     rows = []
     for name, counters in measured.items():
@@ -39,7 +39,7 @@ def table(report):
         part, dtype = name.split("/")
         row = {"part": part, "dtype": dtype if dtype in ("fp32", "bf16") else "bf16", "shares": {}}
         for limit in limits_of(name, counters):
-            counter, benchmark = LIMITS[limit]
+            counter, benchmark, _ = LIMITS[limit]
             most = measured[benchmark.format(dtype=row["dtype"])][counter]
             row["shares"][limit] = (counters[counter] / most, counters[counter], most)
         row["part"] += "" if dtype == row["dtype"] else f" ({dtype})"
@@ -48,11 +48,8 @@ def table(report):
     return rows
 
 
-UNITS = {"matrix": "GFLOP/s", "exponential": "G/s", "memory": "GB/s", "communication": "GB/s"}
-
-
 def lines(rows):
-    text = lambda row: ", ".join(f"{limit} {share:.0%} ({rate:.3g} of {most:.3g} {UNITS[limit]})"
+    text = lambda row: ", ".join(f"{limit} {share:.0%} ({rate:.3g} of {most:.3g} {LIMITS[limit][2]})"
                                  for limit, (share, rate, most) in row["shares"].items())
     width = max(len(row["part"]) for row in rows)
     return [f"{row['part']:{width}}  {row['dtype']}  {row['reached']:4.0%} of the time at its limits: {text(row)}" for row in rows]

@@ -1,9 +1,6 @@
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <array>
-#include <limits>
-#include <thread>
 #include <vector>
 
 #include "core/base/sha256.h"
